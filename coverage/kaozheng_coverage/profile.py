@@ -1,0 +1,69 @@
+"""Exam profiles: what must be seen of each target, how sharply, and by how many cameras."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+
+class Part(StrEnum):
+    """What of a target is judged by itself. A zone has the single part AREA."""
+
+    HEAD = "head"
+    TORSO = "torso"
+    HANDS = "hands"
+    DESK = "desk"
+    AREA = "area"
+
+
+class Level(StrEnum):
+    """Detail levels of EN 62676-4:2014, named as there."""
+
+    MONITOR = "monitor"
+    DETECT = "detect"
+    OBSERVE = "observe"
+    RECOGNISE = "recognise"
+    IDENTIFY = "identify"
+    INSPECT = "inspect"
+
+    @property
+    def px_per_m(self) -> float:
+        """Pixels per metre on the target (EN 62676-4:2014, table of operational requirements)."""
+        return _PX_PER_M[self]
+
+
+_PX_PER_M = {
+    Level.MONITOR: 12.5,
+    Level.DETECT: 25.0,
+    Level.OBSERVE: 62.5,
+    Level.RECOGNISE: 125.0,
+    Level.IDENTIFY: 250.0,
+    Level.INSPECT: 1000.0,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """At least ``cameras`` cameras each see ``visible`` (fraction 0-1) of the target at ``px_per_m`` or better."""
+
+    level: Level
+    visible: float
+    cameras: int = 1
+
+    @property
+    def px_per_m(self) -> float:
+        return self.level.px_per_m
+
+
+@dataclass(frozen=True, slots=True)
+class Profile:
+    """One versioned set of rules and where it comes from. ``zones`` is keyed by the zone kind's value.
+
+    A zone whose kind has no rule here is judged by no rule and listed as such, never passed.
+    """
+
+    id: str
+    version: int
+    source: str
+    seat: dict[Part, Rule]
+    zones: dict[str, Rule]

@@ -1,0 +1,136 @@
+"""The outcome of judging a room, as plain records. Everything a sheet, a page or a program shows is in here."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+from kaozheng_coverage.profile import Part, Rule
+
+
+class Outcome(StrEnum):
+    PASS = "pass"  # noqa: S105 - a verdict, not a password
+    FAIL = "fail"
+    UNDETERMINED = "undetermined"
+
+
+class Cause(StrEnum):
+    """The binding reason: the first thing that would have to change."""
+
+    OUT_OF_VIEW = "out_of_view"
+    HIDDEN = "hidden"
+    TOO_FEW_PIXELS = "too_few_pixels"
+    WRONG_SIDE = "wrong_side"  # the camera looks at the back of a target that faces away
+    TOO_FEW_CAMERAS = "too_few_cameras"
+    NOT_VERIFIED = "not_verified"  # passes only if the pose, the lens or the live picture is as stated
+    NO_RULE = "no_rule"
+
+
+@dataclass(frozen=True, slots=True)
+class Sight:
+    """How one camera sees one part of a target, worst case over the statures judged.
+
+    Attributes
+    ----------
+    visible : fraction 0-1 of the part's area that is inside the picture and unhidden
+    visible_least : the same when the aim is off by its tolerance in the worst way
+    px_per_m : worst-direction density, pixels per metre, the minimum over the visible part; 0 if none is visible
+    hidden_by : ids of the occluders, the one that hides most first; "seat-07 person", "seat-07 monitor" for furniture
+    outside : fraction 0-1 that lies outside the picture
+    """
+
+    camera_id: str
+    visible: float
+    visible_least: float
+    px_per_m: float
+    outside: float
+    hidden_by: tuple[str, ...]
+    outcome: Outcome
+    cause: Cause | None
+
+
+@dataclass(frozen=True, slots=True)
+class Mend:
+    """The smallest change found that makes the target pass; ``verified`` when the engine re-judged it so.
+
+    ``kind`` is one of "turn", "zoom", "move", "add". ``text`` is one plain English sentence; the other
+    fields carry the numbers for a caller who words it in another language: ``pan_deg`` and ``tilt_deg``
+    (positive right and up), ``hfov_deg`` the new horizontal angle, ``position_m`` and ``aim_m`` for an added camera.
+    """
+
+    kind: str
+    camera_id: str
+    text: str
+    verified: bool
+    pan_deg: float | None = None
+    tilt_deg: float | None = None
+    hfov_deg: float | None = None
+    position_m: tuple[float, float, float] | None = None
+    aim_m: tuple[float, float, float] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class PartVerdict:
+    """One part of one target. ``sights`` has one entry per camera, best first.
+
+    ``margin_visible`` and ``margin_px_per_m`` are how far the deciding camera (the k-th best) is above
+    (positive) or below (negative) the rule. ``reason`` is one plain English sentence naming camera and occluder.
+    """
+
+    part: Part
+    rule: Rule | None
+    outcome: Outcome
+    cause: Cause | None
+    reason: str
+    margin_visible: float
+    margin_px_per_m: float
+    sights: tuple[Sight, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class TargetVerdict:
+    """A seat or a zone. ``kind`` is "seat" or the zone's kind; ``id`` the seat number or the zone id."""
+
+    id: str
+    kind: str
+    outcome: Outcome
+    parts: tuple[PartVerdict, ...]
+    mend: Mend | None
+
+    @property
+    def binding(self) -> PartVerdict:
+        """The part that decides: the first that fails, else the first undetermined, else the one of least margin."""
+        for outcome in (Outcome.FAIL, Outcome.UNDETERMINED):
+            for part in self.parts:
+                if part.outcome is outcome:
+                    return part
+        return min(self.parts, key=lambda part: part.margin_visible)
+
+
+@dataclass(frozen=True, slots=True)
+class LensReport:
+    """How a camera's lens was chosen: the model and the relative spread of focal length between the stated angles."""
+
+    camera_id: str
+    model: str
+    focal_px: float
+    spread: float
+    note: str
+
+
+@dataclass(frozen=True, slots=True)
+class RoomVerdict:
+    """The verdict of a whole room under one profile, with the inputs' warnings."""
+
+    room_id: str
+    profile_id: str
+    profile_version: int
+    outcome: Outcome
+    seats: tuple[TargetVerdict, ...]
+    zones: tuple[TargetVerdict, ...]
+    lenses: tuple[LensReport, ...]
+    warnings: tuple[str, ...]
+
+    @property
+    def targets(self) -> tuple[TargetVerdict, ...]:
+        return self.seats + self.zones

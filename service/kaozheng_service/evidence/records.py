@@ -1,0 +1,140 @@
+"""Every kind of record that goes into the log, with exactly the fields that are signed.
+
+A record is canonical JSON (RFC 8785) of ``{"kind": ..., "at": ..., fields...}``. Times are RFC 3339 UTC
+with milliseconds; ``docs/formats.md`` is the public description.
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from datetime import datetime
+from typing import Any, ClassVar
+
+from kaozheng_service.clock import to_text
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Record:
+    """``at`` is when it was written down, aware UTC."""
+
+    kind: ClassVar[str]
+    at: datetime
+
+    def to_json(self) -> dict[str, Any]:
+        body = {name: to_text(value) if isinstance(value, datetime) else value for name, value in asdict(self).items()}
+        return {"kind": self.kind, **body}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WindowExpected(Record):
+    """This window must be recorded on these cameras."""
+
+    kind: ClassVar[str] = "window.expected"
+    window: str
+    room: str
+    cameras: list[str]
+    title: str
+    starts_at: datetime
+    ends_at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TakeOpened(Record):
+    kind: ClassVar[str] = "take.opened"
+    take: str
+    window: str
+    room: str
+    camera: str
+    number: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SegmentRecorded(Record):
+    """``number`` counts from 1 in the take; ``previous`` is the sha256 of the segment before it, "" for the first."""
+
+    kind: ClassVar[str] = "segment"
+    take: str
+    window: str
+    room: str
+    camera: str
+    number: int
+    path: str
+    bytes: int
+    sha256: str
+    previous: str
+    starts_at: datetime
+    ends_at: datetime
+    frames: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TakeClosed(Record):
+    """``segments`` is how many there are and ``last`` the sha256 of the last: a cut tail shows."""
+
+    kind: ClassVar[str] = "take.closed"
+    take: str
+    window: str
+    room: str
+    camera: str
+    segments: int
+    last: str
+    cause: str
+    detail: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GapExplained(Record):
+    kind: ClassVar[str] = "gap"
+    window: str
+    room: str
+    camera: str
+    starts_at: datetime
+    ends_at: datetime
+    cause: str
+    detail: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WindowClosed(Record):
+    """The window is over and nothing more will be added: per camera, how many takes and gaps it has."""
+
+    kind: ClassVar[str] = "window.closed"
+    window: str
+    room: str
+    takes: dict[str, int]
+    gaps: dict[str, int]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Marked(Record):
+    kind: ClassVar[str] = "mark"
+    room: str
+    moment: datetime
+    mark: str
+    note: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Inspected(Record):
+    """``result_sha256`` is of the inspection's JSON, ``sheet_sha256`` of the printed sheet's PDF."""
+
+    kind: ClassVar[str] = "inspection"
+    inspection: str
+    room: str
+    outcome: str
+    result_sha256: str
+    sheet_sha256: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Exported(Record):
+    """What was handed over: the claim, and the sha256 of each original in it by its path in the bag."""
+
+    kind: ClassVar[str] = "export"
+    export: str
+    room: str
+    cameras: list[str]
+    starts_at: datetime
+    ends_at: datetime
+    reason: str
+    files: dict[str, str]

@@ -1,0 +1,1 @@
+"""Streams and pixels: open, probe, diagnose, and draw what the model predicts on the live picture. No database."""
