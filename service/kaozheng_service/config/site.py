@@ -1,0 +1,352 @@
+"""The site file: buildings, rooms, cameras, profiles, credentials and storage of one exam site.
+
+Lengths in metres, angles in degrees, as an exam office would measure and write them. ``kaozheng schema``
+prints the JSON Schema of :class:`Site`.
+"""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Annotated, Literal
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+from kaozheng_coverage.profile import Level, Part
+from kaozheng_coverage.room import ZoneKind
+from kaozheng_vision.errors import VisionError
+from kaozheng_vision.source import Source
+from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, StringConstraints, field_validator, model_validator
+
+from kaozheng_service.config.document import Document, FileErrors
+from kaozheng_service.errors import UserError
+
+Id = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]{0,63}$")]
+Metres = Annotated[float, Field(ge=-1000, le=1000, allow_inf_nan=False)]
+Length = Annotated[float, Field(gt=0, le=1000, allow_inf_nan=False)]
+Degrees = Annotated[float, Field(ge=-360, le=360, allow_inf_nan=False)]
+Point2 = tuple[Metres, Metres]
+Point3 = tuple[Metres, Metres, Metres]
+Polygon = Annotated[list[Point2], Field(min_length=3)]
+
+
+class Part_(BaseModel):  # noqa: N801 - the base of all parts of the file, never named outside
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Solid(Part_):
+    """An upright solid such as a pillar or a cabinet."""
+
+    id: Id
+    footprint: Polygon
+    bottom: Metres = 0.0
+    top: Length
+
+    @model_validator(mode="after")
+    def _has_height(self) -> Solid:
+        if self.top <= self.bottom:
+            raise ValueError(f"top {self.top} is not above bottom {self.bottom}; heights are metres above the floor")
+        return self
+
+
+class SeatGrid(Part_):
+    """Rows of equal desks. ``first`` is the middle of the first desk; ``step`` how far the next column and row are."""
+
+    rows: Annotated[int, Field(ge=1, le=200)]
+    columns: Annotated[int, Field(ge=1, le=200)]
+    first: Point2
+    step: Point2
+    bearing: Degrees = 0.0
+    numbers: Annotated[str, StringConstraints(pattern=r"^\D*\d+$")] = "01"
+    without: list[str] = Field(default_factory=list, description="numbers that are counted but have no desk")
+
+
+class SeatEntry(Part_):
+    """One seat of its own, where desks do not stand in a grid."""
+
+    number: Annotated[str, StringConstraints(min_length=1, max_length=12)]
+    position: Point2
+    bearing: Degrees = 0.0
+
+
+class DeskEntry(Part_):
+    width: Length
+    depth: Length
+    height: Length
+
+
+class MonitorEntry(Part_):
+    width: Length
+    height: Length
+    bottom: Length
+    thickness: Length = 0.05
+    setback: Annotated[float, Field(ge=0, le=5)] = 0.2
+
+
+class Seats(Part_):
+    """The seats of a room: a grid, a list, or both; all with the same desk and monitor."""
+
+    grid: SeatGrid | None = None
+    list: list[SeatEntry] = Field(default_factory=list)
+    desk: DeskEntry
+    monitor: MonitorEntry | None = None
+
+
+class ZoneEntry(Part_):
+    id: Id
+    kind: ZoneKind
+    polygon: Polygon
+    bottom: Metres = 0.0
+    top: Length
+    bearing: Degrees | None = None
+
+    @model_validator(mode="after")
+    def _is_whole(self) -> ZoneEntry:
+        if self.top <= self.bottom:
+            raise ValueError(f"top {self.top} is not above bottom {self.bottom}; heights are metres above the floor")
+        if self.kind is ZoneKind.SEAL_OPENING and self.bearing is None:
+            raise ValueError("a seal_opening zone needs a bearing: where the sealed bag faces, 180 = to the back wall")
+        return self
+
+
+class LensEntry(Part_):
+    """The datasheet's angles of view in degrees; the more are given, the better the lens is known."""
+
+    hfov: Annotated[float, Field(gt=0, lt=360)]
+    vfov: Annotated[float, Field(gt=0, lt=360)] | None = None
+    dfov: Annotated[float, Field(gt=0, lt=360)] | None = None
+
+
+class CameraConfig(Part_):
+    id: Id
+    source: str
+    credential: Id | None = None
+    position: Point3
+    aim: Point3
+    roll: Degrees = 0.0
+    aim_tolerance: Annotated[float, Field(ge=0, le=20)] = Field(
+        default=1.0, description="degrees by which the true aim may differ from the stated one"
+    )
+    lens: LensEntry
+    resolution: tuple[Annotated[int, Field(ge=16, le=16384)], Annotated[int, Field(ge=16, le=16384)]]
+
+    @field_validator("source")
+    @classmethod
+    def _is_a_stream(cls, source: str) -> str:
+        try:
+            Source(source)
+        except VisionError as error:
+            raise ValueError(str(error)) from None
+        return source
+
+
+class RoomConfig(Part_):
+    """A room: `schema: kaozheng/room/1` when it is a file of its own."""
+
+    schema_: Literal["kaozheng/room/1"] | None = Field(default=None, alias="schema")
+    id: Id
+    name: str
+    building: Id | None = None
+    aliases: list[str] = Field(default_factory=list, description="other names of this room in timetables")
+    profile: Id = "theory"
+    boundary: Polygon
+    height: Length
+    obstacles: list[Solid] = Field(default_factory=list)
+    seats: Seats
+    zones: list[ZoneEntry] = Field(default_factory=list)
+    cameras: Annotated[list[CameraConfig], Field(min_length=1)]
+
+    @model_validator(mode="after")
+    def _ids_are_unique(self) -> RoomConfig:
+        _refuse_repeats("camera id", [camera.id for camera in self.cameras])
+        _refuse_repeats("zone id", [zone.id for zone in self.zones])
+        _refuse_repeats("obstacle id", [obstacle.id for obstacle in self.obstacles])
+        return self
+
+    def camera(self, camera_id: str) -> CameraConfig:
+        """The camera of that id. Raises UserError naming those there are."""
+        for camera in self.cameras:
+            if camera.id == camera_id:
+                return camera
+        known = ", ".join(camera.id for camera in self.cameras)
+        raise UserError(f"room {self.id} has no camera {camera_id!r}; it has {known}")
+
+
+class Building(Part_):
+    id: Id
+    name: str
+    owner: str | None = None
+
+
+class RuleEntry(Part_):
+    level: Level
+    visible: Annotated[float, Field(gt=0, le=1)]
+    cameras: Annotated[int, Field(ge=1, le=20)] = 1
+
+
+class ProfileEntry(Part_):
+    """A profile of this site's own, beside the built-in ``theory`` and ``practical``."""
+
+    id: Id
+    version: Annotated[int, Field(ge=1)] = 1
+    source: str = Field(description="the document that sets these rules")
+    seat: dict[Part, RuleEntry]
+    zones: dict[ZoneKind, RuleEntry] = Field(default_factory=dict)
+
+
+class Credential(Part_):
+    """A camera login. The password itself stays outside this file."""
+
+    id: Id
+    username: str
+    password_env: str | None = Field(default=None, description="environment variable that holds the password")
+    password_file: Path | None = Field(default=None, description="file that holds only the password")
+
+    @model_validator(mode="after")
+    def _says_where(self) -> Credential:
+        if (self.password_env is None) == (self.password_file is None):
+            raise ValueError("name exactly one of password_env and password_file")
+        return self
+
+
+class Storage(Part_):
+    """Folders, relative to the site file. ``state`` keeps the database, the signed log and its key."""
+
+    archive: Path = Path("archive")
+    state: Path = Path("state")
+    reserve_gb: Annotated[float, Field(ge=0)] = Field(
+        default=5.0, description="free space below which windows that are no exam are not begun"
+    )
+
+
+class Recording(Part_):
+    """How windows are recorded. Pre- and post-roll: sign-in begins an hour before, answers are sealed after."""
+
+    pre_roll_min: Annotated[float, Field(ge=0, le=240)] = 60.0
+    post_roll_min: Annotated[float, Field(ge=0, le=240)] = 30.0
+    segment_s: Annotated[float, Field(ge=1, le=600)] = 30.0
+    silence_s: Annotated[float, Field(ge=3, le=600)] = Field(
+        default=15.0, description="a stream that brings no byte for so long is cut and opened anew"
+    )
+
+
+class Site(Part_):
+    """One exam site (考点)."""
+
+    schema_: Literal["kaozheng/site/1"] = Field(alias="schema")
+    id: Id
+    name: str
+    timezone: str = "Asia/Shanghai"
+    timetable: Path | None = Field(default=None, description="the 考场安排表 as CSV, relative to this file")
+    batch: str | None = Field(default=None, description="the certification batch (认定批次) now running")
+    storage: Storage = Storage()
+    recording: Recording = Recording()
+    credentials: list[Credential] = Field(default_factory=list)
+    profiles: list[ProfileEntry] = Field(default_factory=list)
+    buildings: list[Building] = Field(default_factory=list)
+    rooms: Annotated[list[RoomConfig], Field(min_length=1)]
+
+    _folder: Path = PrivateAttr(default=Path())
+
+    @field_validator("timezone")
+    @classmethod
+    def _is_a_zone(cls, name: str) -> str:
+        try:
+            ZoneInfo(name)
+        except (ZoneInfoNotFoundError, ValueError):
+            raise ValueError(f"{name!r} is not an IANA time zone; write one such as Asia/Shanghai") from None
+        return name
+
+    @property
+    def zone(self) -> ZoneInfo:
+        return ZoneInfo(self.timezone)
+
+    @property
+    def archive(self) -> Path:
+        return self._folder / self.storage.archive
+
+    @property
+    def state(self) -> Path:
+        return self._folder / self.storage.state
+
+    @property
+    def folder(self) -> Path:
+        """The site file's folder, which relative paths in it start from."""
+        return self._folder
+
+    def room(self, room_id: str) -> RoomConfig:
+        """The room of that id, name or alias. Raises UserError naming those there are."""
+        for room in self.rooms:
+            if room_id in (room.id, room.name, *room.aliases):
+                return room
+        known = ", ".join(room.id for room in self.rooms)
+        raise UserError(f"site {self.id} has no room {room_id!r}; it has {known}")
+
+    def credential(self, credential_id: str) -> Credential:
+        return next(entry for entry in self.credentials if entry.id == credential_id)
+
+
+def load_site(path: Path) -> Site:
+    """Read and check a site file.
+
+    Raises
+    ------
+    UserError : every fault of the file, each with line, field and mend
+    """
+    from kaozheng_service.config.geometry import geometry_faults
+
+    document = Document(path)
+    site = document.parse(Site)
+    faults = [document.fault(at, message) for at, message in _cross_faults(site)]
+    for index, room in enumerate(site.rooms):
+        faults += [document.fault(("rooms", index, *at), message) for at, message in geometry_faults(site, room)]
+    if faults:
+        raise FileErrors(faults)
+    site._folder = path.resolve().parent
+    return site
+
+
+def load_room(path: Path) -> RoomConfig:
+    """Read and check a room file of its own. Raises UserError as :func:`load_site` does."""
+    from kaozheng_service.config.geometry import geometry_faults
+
+    document = Document(path)
+    room = document.parse(RoomConfig)
+    faults = [document.fault(at, message) for at, message in geometry_faults(None, room)]
+    if faults:
+        raise FileErrors(faults)
+    return room
+
+
+def _cross_faults(site: Site) -> list[tuple[tuple[str | int, ...], str]]:
+    """What only the whole file shows: repeated names, and names of things that are not there."""
+    faults: list[tuple[tuple[str | int, ...], str]] = []
+    names: dict[str, str] = {}
+    buildings = {building.id for building in site.buildings}
+    credentials = {credential.id for credential in site.credentials}
+    for number, room in enumerate(site.rooms):
+        for name in {room.id, room.name, *room.aliases}:
+            if name in names:
+                faults.append((("rooms", number, "id"), f"{name!r} already names room {names[name]}; a name is one room's"))
+            names[name] = room.id
+        if room.building is not None and room.building not in buildings:
+            faults.append((("rooms", number, "building"), f"no building {room.building!r} in buildings; add it there"))
+        for place, camera in enumerate(room.cameras):
+            if camera.credential is not None and camera.credential not in credentials:
+                where = ("rooms", number, "cameras", place, "credential")
+                faults.append((where, f"no credential {camera.credential!r} in credentials; add it there"))
+    return faults
+
+
+def _refuse_repeats(what: str, names: list[str]) -> None:
+    repeated = sorted({name for name in names if names.count(name) > 1})
+    if repeated:
+        raise ValueError(f"{what} {repeated[0]!r} is given {names.count(repeated[0])} times; give each its own")
+
+
+def next_numbers(first: str, count: int) -> list[str]:
+    """``count`` seat numbers from ``first`` on, zero-padded as it is: "A08" gives A08, A09, A10."""
+    match = re.fullmatch(r"(\D*)(\d+)", first)
+    if match is None:
+        raise ValueError(f"{first!r} does not end in digits")
+    prefix, digits = match.groups()
+    return [f"{prefix}{int(digits) + index:0{len(digits)}d}" for index in range(count)]
