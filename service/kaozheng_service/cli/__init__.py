@@ -1,0 +1,26 @@
+"""The command line. Exit codes: 0 done or pass, 1 the check failed, 2 bad usage or input."""
+
+from __future__ import annotations
+
+import sys
+
+from kaozheng_coverage.errors import CoverageError
+from kaozheng_vision.errors import VisionError
+
+from kaozheng_service.cli.commands import app
+from kaozheng_service.errors import ServiceError, UserError
+
+
+def main() -> None:
+    """Run one command; what the user can mend is said in plain words, without a traceback."""
+    try:
+        app()
+    except (UserError, CoverageError, VisionError) as error:
+        print(f"kaozheng: {error}", file=sys.stderr)
+        sys.exit(2)
+    except ServiceError as error:
+        print(f"kaozheng: {error}", file=sys.stderr)
+        sys.exit(1)
+    except KeyboardInterrupt:
+        print("kaozheng: stopped", file=sys.stderr)
+        sys.exit(130)

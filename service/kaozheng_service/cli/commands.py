@@ -1,0 +1,247 @@
+"""Every command, thin: read the arguments, call the part that does the work, print, exit."""
+
+from __future__ import annotations
+
+import json
+import re
+from datetime import timedelta
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from kaozheng_coverage.verdict import Outcome
+
+from kaozheng_service.config.site import RoomConfig, Site, load_room, load_site
+from kaozheng_service.errors import UserError
+
+app = typer.Typer(
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    help="Proves that an exam was watched: inspect rooms, record sessions, find, export and verify footage.",
+)
+
+ConfigOption = Annotated[Path, typer.Option("--config", "-c", help="the site file", envvar="KAOZHENG_SITE")]
+JsonOption = Annotated[bool, typer.Option("--json", help="print JSON for programs instead of words")]
+RoomOption = Annotated[str, typer.Option("--room", "-r", help="room id, name or alias")]
+SITE_FILE = Path("site.yaml")
+
+
+@app.command()
+def schema() -> None:
+    """Print the JSON Schema of the site file, for editors."""
+    typer.echo(json.dumps(Site.model_json_schema(), ensure_ascii=False, indent=2))
+
+
+@app.command()
+def coverage(
+    room: Annotated[str, typer.Argument(help="a room of the site, or the path of a room file")],
+    config: ConfigOption = SITE_FILE,
+    plan: Annotated[Path | None, typer.Option(help="write the plan with the verdicts to this SVG file")] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Judge by geometry alone whether the cameras cover every seat and zone of a room."""
+    from kaozheng_coverage.judge import judge_room
+    from kaozheng_coverage.plan import plan_svg
+    from kaozheng_coverage.report import verdict_json
+
+    from kaozheng_service.cli.tables import print_verdict
+    from kaozheng_service.config.geometry import room_cameras, room_geometry, room_profile
+
+    site, entry = _room(room, config)
+    geometry, cameras = room_geometry(entry), room_cameras(entry)
+    verdict = judge_room(geometry, cameras, room_profile(site, entry))
+    if plan is not None:
+        plan.write_text(plan_svg(geometry, cameras, verdict), encoding="utf-8")
+    if as_json:
+        _print_json(verdict_json(verdict))
+    else:
+        print_verdict(geometry, verdict)
+    raise typer.Exit(0 if verdict.outcome is Outcome.PASS else 1)
+
+
+@app.command()
+def inspect(
+    config: ConfigOption = SITE_FILE,
+    room: Annotated[list[str] | None, typer.Option("--room", "-r", help="only these rooms; all when left out")] = None,
+    seconds: Annotated[float, typer.Option(help="length of the test recording")] = 10.0,
+    out: Annotated[Path, typer.Option(help="folder for the acceptance sheets")] = Path("inspection"),
+    as_json: JsonOption = False,
+) -> None:
+    """Check rooms before an exam: probe, diagnose, judge, record and verify; print the acceptance sheet."""
+    from kaozheng_service.cli.tables import TaskBars, print_inspection
+    from kaozheng_service.inspection.inspect import inspect_rooms, inspection_json
+    from kaozheng_service.station import open_station
+
+    site = load_site(config)
+    ids = [site.room(name).id for name in room] if room else [entry.id for entry in site.rooms]
+    with TaskBars(shown=not as_json) as bars:
+        results = inspect_rooms(open_station(site), ids, seconds=seconds, out=out, progress=bars)
+    if as_json:
+        _print_json({"schema": "kaozheng/inspections/1", "rooms": [inspection_json(result) for result in results]})
+    else:
+        for result in results:
+            print_inspection(result)
+    raise typer.Exit(0 if all(result.outcome == "accepted" for result in results) else 1)
+
+
+@app.command()
+def serve(
+    config: ConfigOption = SITE_FILE,
+    port: Annotated[int, typer.Option(help="port of the pages and the API")] = 8080,
+    host: Annotated[str, typer.Option(help="address to listen on; anyone who reaches it sees footage")] = "127.0.0.1",
+) -> None:
+    """Run the recording daemon, the pages and the API until stopped. Recorders go on if this process dies."""
+    from kaozheng_service.cli.serving import serve_site
+
+    serve_site(load_site(config), host=host, port=port)
+
+
+@app.command()
+def record(
+    config: ConfigOption = SITE_FILE,
+    room: RoomOption = ...,  # type: ignore[assignment]
+    length: Annotated[str, typer.Option("--for", help="how long, such as 40s, 15m or 2h")] = ...,  # type: ignore[assignment]
+    title: Annotated[str, typer.Option(help="what is recorded, for the record")] = "manual recording",
+    as_json: JsonOption = False,
+) -> None:
+    """Record all cameras of a room now."""
+    from kaozheng_service.cli.tables import TaskBars, print_completeness
+    from kaozheng_service.recording.completeness import completeness_json, window_completeness
+    from kaozheng_service.recording.windows import record_now
+    from kaozheng_service.station import open_station
+
+    site = load_site(config)
+    entry = site.room(room)
+    station = open_station(site)
+    with TaskBars(shown=not as_json) as bars:
+        window = record_now(
+            station,
+            entry.id,
+            [camera.id for camera in entry.cameras],
+            parse_length(length).total_seconds(),
+            kind="manual",
+            title=title,
+            progress=bars.task(f"recording {entry.id}"),
+        )
+    result = window_completeness(station, window.id)
+    if as_json:
+        _print_json(completeness_json(result))
+    else:
+        print_completeness(result)
+    raise typer.Exit(0 if result.verdict == "complete" else 1)
+
+
+@app.command()
+def find(
+    config: ConfigOption = SITE_FILE,
+    room: RoomOption = ...,  # type: ignore[assignment]
+    at: Annotated[str, typer.Option(help='moment, such as "2024-11-23 09:30:15" in the site\'s time')] = ...,  # type: ignore[assignment]
+    seat: Annotated[str | None, typer.Option(help="seat number")] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Find the footage of a seat and moment: which cameras see it, best first, and in which file."""
+    from kaozheng_service.cli.tables import print_found
+    from kaozheng_service.disputes.find import find as find_footage
+    from kaozheng_service.disputes.find import find_json, parse_moment
+    from kaozheng_service.station import open_station
+
+    site = load_site(config)
+    result = find_footage(open_station(site), site.room(room).id, seat, parse_moment(at, site.zone))
+    if as_json:
+        _print_json(find_json(result))
+    else:
+        print_found(site, result)
+    raise typer.Exit(0 if result.found else 1)
+
+
+@app.command()
+def export(
+    config: ConfigOption = SITE_FILE,
+    room: RoomOption = ...,  # type: ignore[assignment]
+    start: Annotated[str, typer.Option("--from", help="begin of the range, in the site's time")] = ...,  # type: ignore[assignment]
+    until: Annotated[str, typer.Option("--to", help="end of the range")] = ...,  # type: ignore[assignment]
+    reason: Annotated[str, typer.Option(help="why, for the record")] = ...,  # type: ignore[assignment]
+    out: Annotated[Path, typer.Option(help="folder to make")] = ...,  # type: ignore[assignment]
+    camera: Annotated[list[str] | None, typer.Option(help="only these cameras; all when left out")] = None,
+    seat: Annotated[str | None, typer.Option(help="the seat that it is about, for the record")] = None,
+) -> None:
+    """Export footage as a BagIt bag that anyone can verify offline."""
+    from kaozheng_service.cli.tables import TaskBars
+    from kaozheng_service.disputes.export import ExportRequest, export_bag
+    from kaozheng_service.disputes.find import parse_moment
+    from kaozheng_service.station import open_station
+
+    site = load_site(config)
+    entry = site.room(room)
+    cameras = tuple(entry.camera(name).id for name in camera) if camera else tuple(one.id for one in entry.cameras)
+    request = ExportRequest(
+        room_id=entry.id,
+        camera_ids=cameras,
+        starts_at=parse_moment(start, site.zone),
+        ends_at=parse_moment(until, site.zone),
+        reason=reason,
+        seat=seat,
+    )
+    with TaskBars() as bars:
+        result = export_bag(open_station(site), request, out, progress=bars.task("exporting"))
+    typer.echo(f"{result.path}: {result.segments} segments; check it anywhere with: python {result.path}/verify.py")
+
+
+@app.command()
+def verify(
+    path: Annotated[Path, typer.Argument(help="an exported bag, or a site file to verify the whole archive")],
+    key: Annotated[str | None, typer.Option(help="the site's public key as you know it from elsewhere")] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Check an export, or an archive, and name whatever is wrong with it."""
+    from kaozheng_service.cli.tables import TaskBars, print_verification
+    from kaozheng_service.disputes.verify import report_json, verify_archive, verify_bag
+    from kaozheng_service.station import open_station
+
+    if not path.exists():
+        raise UserError(f"{path}: there is no such file or folder; give the folder of an export")
+    with TaskBars(shown=not as_json) as bars:
+        progress = bars.task("verifying")
+        if path.is_dir():
+            report = verify_bag(path, trusted_key=key, progress=progress)
+        else:
+            report = verify_archive(open_station(load_site(path)), progress=progress)
+    if as_json:
+        _print_json(report_json(report))
+    else:
+        print_verification(report)
+    raise typer.Exit(0 if report.outcome == "intact" else 1)
+
+
+@app.command()
+def demo(
+    out: Annotated[Path, typer.Option(help="folder for the results")] = Path("demo-out"),
+    files: Annotated[bool, typer.Option("--files", help="looped files even where an RTSP server is installed")] = False,
+) -> None:
+    """Do all of it on one room of the demo site, on generated footage."""
+    from kaozheng_service.demo import run_demo
+
+    raise typer.Exit(run_demo(out, force_files=files))
+
+
+def parse_length(text: str) -> timedelta:
+    """``40s``, ``15m`` or ``2h``. Raises UserError otherwise, and for lengths under a second or over a day."""
+    match = re.fullmatch(r"(\d+(?:\.\d+)?)\s*(s|m|h)", text.strip())
+    if match is None:
+        raise UserError(f"--for {text!r} is not understood; write it as 40s, 15m or 2h")
+    length = timedelta(seconds=float(match[1]) * {"s": 1, "m": 60, "h": 3600}[match[2]])
+    if not timedelta(seconds=1) <= length <= timedelta(days=1):
+        raise UserError(f"--for {text!r}: between 1s and 24h, please")
+    return length
+
+
+def _room(name: str, config: Path) -> tuple[Site | None, RoomConfig]:
+    if name.endswith((".yaml", ".yml")):
+        return None, load_room(Path(name))
+    site = load_site(config)
+    return site, site.room(name)
+
+
+def _print_json(data: Any) -> None:
+    typer.echo(json.dumps(data, ensure_ascii=False, indent=2))

@@ -1,0 +1,263 @@
+"""`kaozheng demo`: the whole service in order, on one room of the demo site and generated footage."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import shutil
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import yaml
+from kaozheng_coverage.plan import plan_svg
+from kaozheng_coverage.report import verdict_json
+from kaozheng_coverage.verdict import Outcome
+from rich.console import Console
+from rich.table import Table
+
+from kaozheng_service.cli.tables import TaskBars
+from kaozheng_service.clock import now
+from kaozheng_service.config.geometry import room_cameras, room_geometry
+from kaozheng_service.config.site import Site, load_site
+from kaozheng_service.config.timetable import read_timetable, session_window
+from kaozheng_service.disputes.export import ExportRequest, export_bag
+from kaozheng_service.disputes.find import find
+from kaozheng_service.disputes.verify import verify_bag
+from kaozheng_service.errors import ServiceError, UserError
+from kaozheng_service.inspection.inspect import inspect_rooms
+from kaozheng_service.recording.completeness import window_completeness
+from kaozheng_service.rehearsal import HOW_TO_INSTALL, RehearsalServer, gstreamer_python
+from kaozheng_service.station import open_station
+
+PROJECT = Path(__file__).resolve().parents[2]
+ROOM = "9-201"
+SEAT = "17"
+EXAM_S = 24
+ROLL_S = 6
+MARKER = ".made-by-kaozheng-demo"
+
+console = Console()
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One row of the closing table."""
+
+    name: str
+    result: str
+    passed: bool
+
+
+def run_demo(out: Path, *, force_files: bool = False) -> int:
+    """Run everything into ``out`` and print what happened; 0 if all went as it should, else 1.
+
+    Raises
+    ------
+    UserError : ``out`` holds something that the demo did not make, or this is not a checkout of the project
+    """
+    source = PROJECT / "configs" / "demo" / "site.yaml"
+    if not source.is_file():
+        raise UserError("the demo plays the project's own sample footage; run it in a checkout of the project")
+    _make_room(out)
+    steps: list[Step] = []
+    with _cameras(source, force_files=force_files) as (urls, kind):
+        console.print(f"Cameras: {kind}")
+        site = _write_site(source, out, urls)
+        steps += _inspect(site, out)
+        steps += _record_session(out)
+    steps += _dispute(site, out)
+    table = Table("step", "what happened", "", title=f"kaozheng demo, room {ROOM}")
+    for step in steps:
+        table.add_row(step.name, step.result, "[green]✓[/green]" if step.passed else "[red]✗[/red]")
+    console.print(table)
+    console.print(f"Look at {out}/acceptance.pdf and {out}/plan.svg; verify with: python {out}/export/verify.py")
+    console.print(f"The pages, over what was recorded: kaozheng serve --config {out}/site.yaml")
+    return 0 if all(step.passed for step in steps) else 1
+
+
+def _make_room(out: Path) -> None:
+    if out.exists() and any(out.iterdir()):
+        if not (out / MARKER).exists():
+            raise UserError(f"{out} holds files that the demo did not make; name another folder with --out")
+        shutil.rmtree(out)
+    out.mkdir(parents=True, exist_ok=True)
+    (out / MARKER).touch()
+
+
+@contextlib.contextmanager
+def _cameras(source: Path, *, force_files: bool) -> Iterator[tuple[dict[tuple[str, str], str], str]]:
+    """The stream address of every demo camera, over RTSP where that can be served here, and the words for it."""
+    clips = {
+        (room.id, camera.id): PROJECT / "sample_media" / room.id / f"{camera.id}.mp4"
+        for room in load_site(source).rooms
+        for camera in room.cameras
+    }
+    missing = [str(clip.relative_to(PROJECT)) for clip in clips.values() if not clip.is_file()]
+    if missing:
+        raise UserError(f"sample footage is missing: {', '.join(missing)}; make it with: make media")
+    if force_files or gstreamer_python() is None:
+        why = "as asked" if force_files else f"no RTSP server here (for one: {HOW_TO_INSTALL})"
+        yield {key: clip.as_uri() for key, clip in clips.items()}, f"looped files, {why}"
+        return
+    with RehearsalServer({f"/{room}/{camera}": clip for (room, camera), clip in clips.items()}) as server:
+        urls = {key: server.url(f"/{key[0]}/{key[1]}") for key in clips}
+        yield urls, "real RTSP, generated footage served by GStreamer on this machine"
+
+
+def _write_site(source: Path, out: Path, urls: dict[tuple[str, str], str]) -> Site:
+    """The demo site with these addresses and short pre- and post-rolls, in ``out``."""
+    data: dict[str, Any] = yaml.safe_load(source.read_text(encoding="utf-8"))
+    for room in data["rooms"]:
+        for camera in room["cameras"]:
+            camera["source"] = urls[room["id"], camera["id"]]
+    data["recording"] = {"pre_roll_min": ROLL_S / 60, "post_roll_min": ROLL_S / 60, "segment_s": 10}
+    path = out / "site.yaml"
+    path.write_text(yaml.safe_dump(data, allow_unicode=True, sort_keys=False), encoding="utf-8")
+    return load_site(path)
+
+
+def _inspect(site: Site, out: Path) -> list[Step]:
+    room = site.room(ROOM)
+    with TaskBars() as bars:
+        (result,) = inspect_rooms(open_station(site), [ROOM], seconds=10, out=out / "inspection", progress=bars)
+    shutil.copyfile(result.sheet, out / "acceptance.pdf")
+    verdict = result.verdict
+    geometry = room_geometry(room)
+    (out / "plan.svg").write_text(plan_svg(geometry, room_cameras(room), verdict), encoding="utf-8")
+    (out / "coverage.json").write_text(
+        json.dumps(verdict_json(verdict), ensure_ascii=False, indent=2) + "\n", encoding="utf-8"
+    )
+    seats = sum(seat.outcome is Outcome.PASS for seat in verdict.seats)
+    zones = sum(zone.outcome is Outcome.PASS for zone in verdict.zones)
+    live = sum(camera.probe.ok for camera in result.cameras)
+    return [
+        Step("inspect: cameras", f"{live} of {len(room.cameras)} live, measured and diagnosed", live == len(room.cameras)),
+        Step(
+            "inspect: coverage",
+            f"{seats} of {len(verdict.seats)} seats and {zones} of {len(verdict.zones)} zones pass; "
+            "the sheet gives reason and mend of the others",
+            True,
+        ),
+        Step("inspect: test recording", "played back and verified" if result.recording_valid else "not valid", result.recording_valid),
+        Step("inspect: sheet", f"acceptance.pdf, proposed outcome: {result.outcome}", result.outcome != "rejected"),
+    ]
+
+
+def _record_session(out: Path) -> list[Step]:
+    """Write a timetable with one session that is about to begin, and let the daemon do the rest."""
+    config = out / "site.yaml"
+    site = load_site(config)
+    begins = datetime.fromtimestamp(int(now().timestamp()) + ROLL_S + 6, site.zone)
+    ends = begins + timedelta(seconds=EXAM_S)
+    place = site.room(ROOM).aliases[0]
+    (out / "timetable.csv").write_text(
+        "场次,时间,地点,职业(工种),级别,人数,监考,考务办\n"
+        f"第一考场 理论考试,{begins:%Y-%m-%d %H:%M:%S}-{ends:%H:%M:%S},{place},计算机程序设计员,三级,30,2,\n",
+        encoding="utf-8-sig",
+    )
+    window = session_window(site, read_timetable(out / "timetable.csv", site).sessions[0])
+    port = _free_port()
+    pages = f"http://127.0.0.1:{port}"
+    with (out / "serve.log").open("wb") as log:
+        command = [sys.executable, "-m", "kaozheng_service", "serve", "--config", str(config), "--port", str(port)]
+        service = subprocess.Popen(command, stdout=log, stderr=subprocess.STDOUT)
+    try:
+        status_seen = _watch(service, pages, window.id, window.ends_at)
+    finally:
+        service.terminate()
+        service.wait(timeout=30)
+    result = window_completeness(open_station(site), window.id)
+    return [
+        Step("record: daemon", f"window {window.id} from the timetable, nobody watching", result.verdict == "complete"),
+        Step("record: completeness", result.summary(), result.verdict == "complete"),
+        Step("pages", "status page answered while it recorded", status_seen),
+    ]
+
+
+def _watch(service: subprocess.Popen[bytes], pages: str, window_id: str, ends_at: datetime) -> bool:
+    """Wait until the window is closed, showing progress; whether the status page answered meanwhile."""
+    seen = False
+    begun = now()
+    whole = (ends_at - begun).total_seconds()
+    with TaskBars() as bars:
+        progress = bars.task("recording by timetable")
+        while now() < ends_at + timedelta(seconds=60):
+            if service.poll() is not None:
+                raise ServiceError(f"the service ended with code {service.returncode}; see serve.log in the demo's folder")
+            with contextlib.suppress(urllib.error.URLError, TimeoutError, ConnectionError):
+                with urllib.request.urlopen(f"{pages}/", timeout=10) as page:  # noqa: S310 - loopback, our own
+                    seen = seen or page.status == 200
+                with urllib.request.urlopen(f"{pages}/api/v1/status", timeout=10) as answer:  # noqa: S310
+                    if window_id in _closed_windows(json.load(answer)):
+                        break
+            progress(min(round((now() - begun).total_seconds()), round(whole)), round(whole))
+            time.sleep(1)
+        progress(round(whole), round(whole))
+    return seen
+
+
+def _closed_windows(status: dict[str, Any]) -> set[str]:
+    return {window["id"] for window in status["windows"] if window["closed"]}
+
+
+def _dispute(site: Site, out: Path) -> list[Step]:
+    station = open_station(site)
+    window = session_window(site, read_timetable(out / "timetable.csv", site).sessions[0])
+    assert window.exam_starts_at is not None
+    moment = window.exam_starts_at + timedelta(seconds=EXAM_S / 2)
+    found = find(station, ROOM, SEAT, moment)
+    best = found.cameras[0] if found.cameras else None
+    request = ExportRequest(
+        room_id=ROOM,
+        camera_ids=tuple(camera.id for camera in site.room(ROOM).cameras),
+        starts_at=moment - timedelta(seconds=8),
+        ends_at=moment + timedelta(seconds=8),
+        reason=f"demo: seat {SEAT} at the middle of the exam",
+        seat=SEAT,
+    )
+    bag = out / "export"
+    with TaskBars() as bars:
+        exported = export_bag(station, request, bag, progress=bars.task("exporting"))
+    whole = verify_bag(bag)
+    victim = next((bag / "data" / "segments").rglob("seg-*.mp4"))
+    with _one_byte_flipped(victim):
+        broken = verify_bag(bag)
+    first = broken.findings[0].message if broken.findings else "nothing noticed"
+    restored = verify_bag(bag)
+    return [
+        Step(
+            "find",
+            f"seat {SEAT}: best seen by {best.camera_id}" if best else "no camera sees the seat",
+            best is not None and found.found,
+        ),
+        Step("export", f"{exported.segments} segments in a BagIt bag", exported.segments > 0),
+        Step("verify", f"export is {whole.outcome}", whole.outcome == "intact"),
+        Step("verify, one byte changed", f"{broken.outcome}: {first}", broken.outcome == "altered"),
+        Step("verify, byte put back", f"export is {restored.outcome}", restored.outcome == "intact"),
+    ]
+
+
+@contextlib.contextmanager
+def _one_byte_flipped(path: Path) -> Iterator[None]:
+    whole = path.read_bytes()
+    middle = len(whole) // 2
+    path.write_bytes(whole[:middle] + bytes([whole[middle] ^ 1]) + whole[middle + 1 :])
+    try:
+        yield
+    finally:
+        path.write_bytes(whole)
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
