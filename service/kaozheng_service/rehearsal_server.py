@@ -1,0 +1,326 @@
+"""Plays video files as if they were cameras: an RTSP server on the loopback interface.
+
+Run by a Python that has GStreamer's bindings (on Debian ``/usr/bin/python3``), so this file imports
+nothing of the product. ``kaozheng_service.rehearsal`` finds that Python and starts this file.
+
+    rehearsal_server.py --port 8554 --mount /9-201/front-left=front-left.mp4
+
+Each file is demuxed once; its access units are then sent again and again at native speed, never
+re-encoded, with time stamps that go on over the loop point. All mounts share one time origin, so the
+cameras of one room stay in step whoever connects when. Prints ``ready rtsp://127.0.0.1:PORT``.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import signal
+import sys
+import time
+from bisect import bisect_right
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import gi  # type: ignore[import-not-found]
+
+gi.require_version("Gst", "1.0")
+gi.require_version("GstApp", "1.0")
+gi.require_version("GstRtspServer", "1.0")
+from gi.repository import GLib, Gst, GstApp, GstRtspServer  # type: ignore[import-not-found]  # noqa: E402, F401
+
+# About 8 s of an 8 Mbit/s camera: more than any client lags, and a bound on memory if one stalls.
+QUEUE_LIMIT_BYTES = 8_000_000
+SESSION_SWEEP_S = 2
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Serve until SIGTERM, SIGINT, or (with ``--until-stdin-closes``) until the parent is gone."""
+    options = _parse(arguments)
+    Gst.init(None)
+    loop = GLib.MainLoop()
+    server = GstRtspServer.RTSPServer()
+    server.set_address("127.0.0.1")
+    server.set_service(str(options.port))
+    password = os.environ.get(options.password_env, "") if options.password_env else ""
+    if options.user:
+        server.set_auth(_authentication(options.user, password))
+    mounts = server.get_mount_points()
+    origin_s = time.monotonic()
+    try:
+        for mount, path in options.mount:
+            factory = _factory(read_clip(path), origin_s)
+            if options.user:
+                factory.add_role_from_structure(_viewer_permissions())
+            mounts.add_factory(mount, factory)
+    except ClipError as error:
+        print(error, file=sys.stderr)
+        return 2
+    if server.attach(None) == 0:
+        print(f"cannot listen on 127.0.0.1:{options.port}; is another server there?", file=sys.stderr)
+        return 2
+    for number in (signal.SIGTERM, signal.SIGINT):
+        GLib.unix_signal_add(GLib.PRIORITY_HIGH, number, _quit, loop)
+    if options.until_stdin_closes:
+        GLib.unix_fd_add_full(
+            GLib.PRIORITY_DEFAULT,
+            sys.stdin.fileno(),
+            GLib.IOCondition.HUP | GLib.IOCondition.ERR,
+            lambda _fd, _condition: _quit(loop),
+        )
+    GLib.timeout_add_seconds(SESSION_SWEEP_S, _sweep_sessions, server)
+    print(f"ready rtsp://127.0.0.1:{server.get_bound_port()}", flush=True)
+    loop.run()
+    return 0
+
+
+class ClipError(Exception):
+    """A file that cannot be served; the message says which and why."""
+
+
+@dataclass(frozen=True)
+class AccessUnit:
+    """One coded picture. Times are nanoseconds from the start of the clip."""
+
+    buffer: Any
+    pts_ns: int
+    dts_ns: int
+    keyframe: bool
+
+
+@dataclass(frozen=True)
+class Clip:
+    """A demuxed file: ``codec`` is ``h264`` or ``h265``; ``duration_ns`` is when the next round begins."""
+
+    codec: str
+    units: tuple[AccessUnit, ...]
+    duration_ns: int
+
+
+def read_clip(path: Path) -> Clip:
+    """Demux the first H.264 or H.265 track of an MP4 file into access units.
+
+    Raises
+    ------
+    ClipError : no such file, no such track, or a demuxer's error
+    """
+    if not path.is_file():
+        raise ClipError(f"{path}: no such file")
+    pipeline = Gst.Pipeline.new(None)
+    source, demuxer, sink = (Gst.ElementFactory.make(name) for name in ("filesrc", "qtdemux", "appsink"))
+    source.set_property("location", str(path))
+    sink.set_property("sync", False)
+    sink.set_property("max-buffers", 8)
+    for element in (source, demuxer, sink):
+        pipeline.add(element)
+    source.link(demuxer)
+    found: list[str] = []
+    demuxer.connect("pad-added", _link_video, pipeline, sink, found)
+    pipeline.set_state(Gst.State.PLAYING)
+    try:
+        units = _pull_units(pipeline, sink, path)
+    finally:
+        pipeline.set_state(Gst.State.NULL)
+    if not found or not units:
+        raise ClipError(f"{path}: no H.264 or H.265 track; make an MP4 with one of the two")
+    if not units[0].keyframe:
+        raise ClipError(f"{path}: does not begin with a keyframe; cut it at one")
+    spacing_ns = (units[-1].dts_ns - units[0].dts_ns) // max(1, len(units) - 1)
+    return Clip(found[0], units, units[-1].dts_ns - units[0].dts_ns + spacing_ns)
+
+
+def _link_video(demuxer: Any, pad: Any, pipeline: Any, sink: Any, found: list[str]) -> None:
+    kind = pad.get_current_caps().get_structure(0).get_name()
+    codec = {"video/x-h264": "h264", "video/x-h265": "h265"}.get(kind)
+    if codec is None or found:
+        # A pad nobody reads would end the demuxer with "not linked" once all others have ended.
+        discard = Gst.ElementFactory.make("fakesink")
+        discard.set_property("async", False)
+        pipeline.add(discard)
+        discard.sync_state_with_parent()
+        pad.link(discard.get_static_pad("sink"))
+        return
+    found.append(codec)
+    parser = Gst.ElementFactory.make(f"{codec}parse")
+    parser.set_property("config-interval", -1)
+    pipeline.add(parser)
+    form = Gst.Caps.from_string(f"{kind},stream-format=byte-stream,alignment=au")
+    parser.link_filtered(sink, form)
+    parser.sync_state_with_parent()
+    pad.link(parser.get_static_pad("sink"))
+
+
+def _pull_units(pipeline: Any, sink: Any, path: Path) -> tuple[AccessUnit, ...]:
+    units: list[AccessUnit] = []
+    bus = pipeline.get_bus()
+    first_dts_ns: int | None = None
+    while True:
+        sample = sink.emit("try-pull-sample", 100 * Gst.MSECOND)
+        if sample is not None:
+            buffer = sample.get_buffer().copy()
+            pts = buffer.pts
+            dts = buffer.dts if buffer.dts != Gst.CLOCK_TIME_NONE else pts
+            first_dts_ns = dts if first_dts_ns is None else first_dts_ns
+            keyframe = not buffer.has_flags(Gst.BufferFlags.DELTA_UNIT)
+            units.append(AccessUnit(buffer, pts - first_dts_ns, dts - first_dts_ns, keyframe))
+            continue
+        message = bus.pop_filtered(Gst.MessageType.ERROR | Gst.MessageType.EOS)
+        if message is not None and message.type == Gst.MessageType.ERROR:
+            raise ClipError(f"{path}: {message.parse_error()[0].message}")
+        if message is not None or sink.get_property("eos"):
+            return tuple(units)
+
+
+class Feeder:
+    """Pushes one clip into one running media, on the main loop's thread, until the media ends."""
+
+    def __init__(self, clip: Clip, source: Any, origin_s: float) -> None:
+        self._clip = clip
+        self._source = source
+        self._origin_s = origin_s
+        self._described = False
+        self._playing = False
+        self._stopped = False
+        self._index = 0
+        # Time stamp of the pushed stream = time in the clip + shift; grows by one duration a round.
+        self._shift_ns = 0
+        self._started_s = 0.0
+        self._started_ns = 0
+
+    def describe(self, _source: Any, _wanted: int) -> None:
+        """Send one keyframe: the media needs its parameter sets before it can answer a client."""
+        if not self._described:
+            self._described = True
+            self._begin_at_keyframe()
+            self._push_unit()
+
+    def play(self, _media: Any, state: int) -> None:
+        """Run from the first PLAY on, so that the first client gets a keyframe first."""
+        # The signal carries a GstState as a plain number.
+        if state == int(Gst.State.PLAYING) and not self._playing:
+            self._playing = True
+            # Signals come on the server's threads; all that follows runs on the main loop.
+            GLib.idle_add(self._run, priority=GLib.PRIORITY_HIGH)
+
+    def stop(self, _media: Any) -> None:
+        """The last client has left."""
+        self._stopped = True
+
+    def _begin_at_keyframe(self) -> None:
+        """Go to the keyframe that the common time origin names now, and time-stamp it with now."""
+        units = self._clip.units
+        keyframes = [index for index, unit in enumerate(units) if unit.keyframe]
+        into_ns = int((time.monotonic() - self._origin_s) * 1e9) % self._clip.duration_ns
+        latest = bisect_right([units[index].dts_ns for index in keyframes], into_ns) - 1
+        self._index = keyframes[max(0, latest)]
+        clock = self._source.get_clock()
+        running_ns = clock.get_time() - self._source.get_base_time() if clock is not None else 0
+        self._started_s = time.monotonic()
+        self._started_ns = max(0, running_ns)
+        self._shift_ns = self._started_ns - units[self._index].dts_ns
+
+    def _run(self) -> bool:
+        self._begin_at_keyframe()
+        self._push_what_is_due()
+        return False
+
+    def _push_what_is_due(self) -> bool:
+        if self._stopped:
+            return False
+        while (wait_s := self._wait_s()) <= 0.001:
+            if not self._push_unit():
+                return False
+        GLib.timeout_add(max(1, int(wait_s * 1000)), self._push_what_is_due, priority=GLib.PRIORITY_HIGH)
+        return False
+
+    def _wait_s(self) -> float:
+        due_ns = self._clip.units[self._index].dts_ns + self._shift_ns - self._started_ns
+        return self._started_s + due_ns / 1e9 - time.monotonic()
+
+    def _push_unit(self) -> bool:
+        unit = self._clip.units[self._index]
+        buffer = unit.buffer.copy()
+        buffer.pts = unit.pts_ns + self._shift_ns
+        buffer.dts = unit.dts_ns + self._shift_ns
+        self._index += 1
+        if self._index == len(self._clip.units):
+            self._index = 0
+            self._shift_ns += self._clip.duration_ns
+        return bool(self._source.emit("push-buffer", buffer) == Gst.FlowReturn.OK)
+
+
+def _factory(clip: Clip, origin_s: float) -> Any:
+    factory = GstRtspServer.RTSPMediaFactory()
+    factory.set_launch(
+        f"( appsrc name=source is-live=true do-timestamp=false format=time block=false"
+        f" max-bytes={QUEUE_LIMIT_BYTES} leaky-type=downstream"
+        f" caps=video/x-{clip.codec},stream-format=byte-stream,alignment=au"
+        f" ! {clip.codec}parse ! rtp{clip.codec}pay name=pay0 pt=96 config-interval=-1 )"
+    )
+    factory.set_shared(True)
+
+    def configure(_factory: Any, media: Any) -> None:
+        source = media.get_element().get_by_name_recurse_up("source")
+        feeder = Feeder(clip, source, origin_s)
+        source.connect("need-data", feeder.describe)
+        media.connect("new-state", feeder.play)
+        media.connect("unprepared", feeder.stop)
+
+    factory.connect("media-configure", configure)
+    return factory
+
+
+def _authentication(user: str, password: str) -> Any:
+    """Digest and basic, as cameras offer both."""
+    auth = GstRtspServer.RTSPAuth()
+    auth.set_supported_methods(_rtsp_auth_method("BASIC") | _rtsp_auth_method("DIGEST"))
+    token = GstRtspServer.RTSPToken()
+    token.set_string("media.factory.role", "viewer")
+    auth.add_basic(GstRtspServer.RTSPAuth.make_basic(user, password), token)
+    auth.add_digest(user, password, token)
+    return auth
+
+
+def _rtsp_auth_method(name: str) -> Any:
+    gi.require_version("GstRtsp", "1.0")
+    from gi.repository import GstRtsp
+
+    return getattr(GstRtsp.RTSPAuthMethod, name)
+
+
+def _viewer_permissions() -> Any:
+    permissions = Gst.Structure.new_empty("viewer")
+    permissions.set_value("media.factory.access", True)
+    permissions.set_value("media.factory.construct", True)
+    return permissions
+
+
+def _sweep_sessions(server: Any) -> bool:
+    server.get_session_pool().cleanup()
+    return True
+
+
+def _quit(loop: Any) -> bool:
+    loop.quit()
+    return False
+
+
+def _mount(text: str) -> tuple[str, Path]:
+    mount, separator, path = text.partition("=")
+    if not separator or not mount.startswith("/"):
+        raise argparse.ArgumentTypeError(f"{text!r} is not of the form /room/camera=FILE.mp4")
+    return mount, Path(path)
+
+
+def _parse(arguments: list[str] | None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description="Serve video files over RTSP on the loopback interface.")
+    parser.add_argument("--port", type=int, default=0, help="0 picks a free one")
+    parser.add_argument("--mount", type=_mount, action="append", required=True, metavar="/ROOM/CAMERA=FILE")
+    parser.add_argument("--user", help="ask clients for this user name")
+    parser.add_argument("--password-env", metavar="VARIABLE", help="environment variable with the password")
+    parser.add_argument("--until-stdin-closes", action="store_true", help="end when the parent process ends")
+    return parser.parse_args(arguments)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
