@@ -26,8 +26,9 @@ import gi  # type: ignore[import-not-found]
 
 gi.require_version("Gst", "1.0")
 gi.require_version("GstApp", "1.0")
+gi.require_version("GstRtsp", "1.0")
 gi.require_version("GstRtspServer", "1.0")
-from gi.repository import GLib, Gst, GstApp, GstRtspServer  # type: ignore[import-not-found]  # noqa: E402, F401
+from gi.repository import GLib, Gst, GstApp, GstRtsp, GstRtspServer  # type: ignore[import-not-found]  # noqa: E402, F401
 
 # About 8 s of an 8 Mbit/s camera: more than any client lags, and a bound on memory if one stalls.
 QUEUE_LIMIT_BYTES = 8_000_000
@@ -271,21 +272,13 @@ def _factory(clip: Clip, origin_s: float) -> Any:
 
 
 def _authentication(user: str, password: str) -> Any:
-    """Digest and basic, as cameras offer both."""
+    """Digest, which cameras ask for by default."""
     auth = GstRtspServer.RTSPAuth()
-    auth.set_supported_methods(_rtsp_auth_method("BASIC") | _rtsp_auth_method("DIGEST"))
+    auth.set_supported_methods(GstRtsp.RTSPAuthMethod.DIGEST)
     token = GstRtspServer.RTSPToken()
     token.set_string("media.factory.role", "viewer")
-    auth.add_basic(GstRtspServer.RTSPAuth.make_basic(user, password), token)
     auth.add_digest(user, password, token)
     return auth
-
-
-def _rtsp_auth_method(name: str) -> Any:
-    gi.require_version("GstRtsp", "1.0")
-    from gi.repository import GstRtsp
-
-    return getattr(GstRtsp.RTSPAuthMethod, name)
 
 
 def _viewer_permissions() -> Any:
