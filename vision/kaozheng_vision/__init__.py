@@ -1,1 +1,1 @@
-"""Streams and pixels: open, probe, diagnose, and draw what the model predicts on the live picture. No database."""
+"""Streams and pixels: open, probe, diagnose, draw the model's prediction on the live picture. No database."""

@@ -14,7 +14,7 @@ SCHEMES = ("rtsp", "rtsps", "file")
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """An ``rtsp://``, ``rtsps://`` or ``file://`` stream. A file is looped at native speed: rehearsals and the demo.
+    """An ``rtsp://``, ``rtsps://`` or ``file://`` stream. A file is looped at native speed: for rehearsals.
 
     ``url`` never holds credentials, so it can be logged and printed as it is.
 
@@ -57,7 +57,7 @@ class Source:
         return urlunsplit(parts._replace(netloc=f"{secret}@{parts.netloc}"))
 
     def mask(self, text: str) -> str:
-        """``text`` with this source's secrets replaced, for messages that come from a demuxer or from ffmpeg."""
+        """``text`` with this source's secrets replaced, for messages of a demuxer or of ffmpeg."""
         masked = text.replace(self.secret_url(), self.url)
         for secret in (self.password, quote(self.password, safe="") if self.password else None):
             if secret:
