@@ -167,6 +167,15 @@ class _Reading:
         self.frame_times_s.append(time_s)
 
 
+@dataclass(frozen=True, slots=True)
+class _Coded:
+    """One picture as it came."""
+
+    packets: tuple[Packet[VideoStream], ...]
+    time_s: float
+    arrival_s: float
+
+
 def _open(source: Source, timeout_s: float) -> InputContainer:
     options = {}
     if not source.is_file:
@@ -189,20 +198,19 @@ def _read(
     reading.opened = True
     reading.codec = context.name
     reading.profile = context.profile or ""
-    packets = _looped(container, stream) if source.is_file else _live(container, stream)
+    pictures = _pictures(_looped(container, stream) if source.is_file else _live(container, stream))
     started_s = time.monotonic()
-    for packet, time_s in packets:
-        arrival_s = time.monotonic()
-        reading.arrivals_s.append(arrival_s)
-        reading.times_s.append(time_s)
-        reading.size_bytes += packet.size
-        if packet.is_keyframe:
-            reading.keyframe_times_s.append(time_s)
-            frame = _decode_alone(context, packet)
+    for picture in pictures:
+        reading.arrivals_s.append(picture.arrival_s)
+        reading.times_s.append(picture.time_s)
+        reading.size_bytes += sum(packet.size for packet in picture.packets)
+        if any(packet.is_keyframe for packet in picture.packets):
+            reading.keyframe_times_s.append(picture.time_s)
+            frame = _decode_alone(context, picture.packets)
             if frame is None:
                 reading.undecodable += 1
             else:
-                reading.keep(frame, time_s)
+                reading.keep(frame, picture.time_s)
                 if reading.first_frame_delay_s is None:
                     reading.first_frame_delay_s = time.monotonic() - begun_s
         elapsed_s = time.monotonic() - started_s
@@ -218,6 +226,20 @@ def _read(
             else f"no keyframe in {elapsed_s:.0f} s; set the camera's keyframe (I frame) interval to 2 s"
         )
         raise StreamError(Failure.UNDECODABLE, what)
+
+
+def _pictures(packets: Iterator[tuple[Packet[VideoStream], float]]) -> Iterator[_Coded]:
+    """Packets of one time stamp are one picture: a demuxer may hand over parameter sets apart."""
+    gathered: list[Packet[VideoStream]] = []
+    gathered_s = arrival_s = 0.0
+    for packet, time_s in packets:
+        if gathered and time_s != gathered_s:
+            yield _Coded(tuple(gathered), gathered_s, arrival_s)
+            gathered = []
+        gathered.append(packet)
+        gathered_s, arrival_s = time_s, time.monotonic()
+    if gathered:
+        yield _Coded(tuple(gathered), gathered_s, arrival_s)
 
 
 def _live(container: InputContainer, stream: VideoStream) -> Iterator[tuple[Packet[VideoStream], float]]:
@@ -254,10 +276,10 @@ def _looped(container: InputContainer, stream: VideoStream) -> Iterator[tuple[Pa
         container.seek(0, stream=stream)
 
 
-def _decode_alone(context: VideoCodecContext, packet: Packet[VideoStream]) -> Frame | None:
+def _decode_alone(context: VideoCodecContext, packets: tuple[Packet[VideoStream], ...]) -> Frame | None:
     """The picture of one keyframe. Flushed at once: a decoder that waits for B-frames would hold it back."""
     try:
-        decoded = [*context.decode(packet), *context.decode(None)]
+        decoded = [frame for packet in (*packets, None) for frame in context.decode(packet)]
     except av.error.FFmpegError:
         decoded = []
     context.flush_buffers()

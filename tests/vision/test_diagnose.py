@@ -1,0 +1,142 @@
+"""Diagnosis of pictures, held against real footage with and without faults."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import av
+import cv2
+import numpy as np
+import numpy.typing as npt
+import pytest
+from kaozheng_vision.diagnose import Fault, Judgement, diagnose
+
+Frame = npt.NDArray[np.uint8]
+
+CLIPS = (
+    "one-by-one-person-detection.mp4",
+    "classroom.gif",
+    "people-detection.gif",
+    "worker-zone-detection.gif",
+)
+
+
+def scene(seed: int, *, noise: float = 4.0) -> Frame:
+    """Desks as rectangles on a floor, with a sensor's noise."""
+    picture = np.full((720, 1280, 3), 120.0)
+    for index in range(40):
+        x, y = 80 + index % 8 * 140, 120 + index // 8 * 110
+        picture[y : y + 60, x : x + 90] = 60 + (index * 37) % 150
+    noise_levels = np.random.default_rng(seed).normal(0, noise, picture.shape)
+    return np.clip(picture + noise_levels, 0, 255).astype(np.uint8)
+
+
+def faults(frames: Sequence[Frame], times_s: Sequence[float] = (0.0, 2.0, 4.0)) -> tuple[Fault, ...]:
+    return diagnose(frames, times_s[: len(frames)]).faults
+
+
+def test_a_sharp_bright_noisy_picture_has_no_fault() -> None:
+    diagnosis = diagnose([scene(1), scene(2), scene(3)], [0, 2, 4])
+    assert diagnosis.judgement is Judgement.OK
+
+
+def test_a_covered_lens_is_black_and_its_other_faults_cannot_be_judged() -> None:
+    diagnosis = diagnose([np.full((720, 1280, 3), 8, np.uint8)] * 3, [0, 2, 4])
+    assert Fault.BLACK in diagnosis.faults
+    assert diagnosis.finding(Fault.BLURRED).judgement is Judgement.CANNOT_JUDGE
+    assert diagnosis.finding(Fault.FROZEN).judgement is Judgement.CANNOT_JUDGE
+
+
+def test_a_running_clock_does_not_make_a_frozen_picture_look_alive() -> None:
+    frames = []
+    for second in range(3):
+        frame = scene(1)
+        cv2.putText(frame, f"09:30:{second:02d}", (20, 50), cv2.FONT_HERSHEY_SIMPLEX, 1.5, (255, 255, 255), 3)
+        frames.append(frame)
+    assert faults(frames) == (Fault.FROZEN,)
+
+
+def test_a_clock_in_the_middle_is_left_out_by_its_mask() -> None:
+    frames, mask = [], np.zeros((720, 1280), bool)
+    mask[300:420, 300:800] = True
+    for second in range(3):
+        frame = scene(1)
+        cv2.putText(
+            frame, f"09:30:{second * 17:02d}", (320, 400), cv2.FONT_HERSHEY_SIMPLEX, 2, (255, 255, 255), 3
+        )
+        frames.append(frame)
+    assert faults(frames) == ()
+    assert diagnose(frames, [0, 2, 4], clock_mask=mask).faults == (Fault.FROZEN,)
+
+
+@pytest.mark.parametrize(
+    ("count", "times_s"), [(2, [0, 4]), (3, [0, 0.5, 1.0]), (3, [])], ids=["two", "too-soon", "no-times"]
+)
+def test_frozen_cannot_be_judged_from_too_little(count: int, times_s: list[float]) -> None:
+    finding = diagnose([scene(1)] * count, times_s).finding(Fault.FROZEN)
+    assert finding.judgement is Judgement.CANNOT_JUDGE
+    assert "3 pictures over 2 s" in finding.reason
+
+
+def test_a_blank_wall_is_not_called_blurred() -> None:
+    wall = np.clip(np.random.default_rng(1).normal(128, 2, (720, 1280, 3)), 0, 255).astype(np.uint8)
+    assert diagnose([wall]).finding(Fault.BLURRED).judgement is Judgement.CANNOT_JUDGE
+
+
+def test_no_picture_at_all_is_never_a_pass() -> None:
+    diagnosis = diagnose([])
+    assert {finding.judgement for finding in diagnosis.findings} == {Judgement.CANNOT_JUDGE}
+    assert diagnosis.judgement is Judgement.CANNOT_JUDGE
+
+
+@pytest.mark.real_media
+@pytest.mark.parametrize("name", CLIPS)
+def test_real_footage_has_no_fault(real_media: Path, name: str) -> None:
+    frames, times_s = sample(real_media / "intel" / name)
+    for start in range(len(frames) - 2):
+        diagnosis = diagnose(frames[start : start + 3], times_s[start : start + 3])
+        assert diagnosis.faults == (), f"{name} at {times_s[start]:.1f} s: {diagnosis}"
+
+
+@pytest.mark.real_media
+@pytest.mark.parametrize("name", CLIPS)
+@pytest.mark.parametrize(
+    ("fault", "spoil"),
+    [
+        (Fault.BLACK, lambda frame: (frame * 0.1).astype(np.uint8)),
+        (Fault.TOO_DARK, lambda frame: (frame * 0.2).astype(np.uint8)),
+        (Fault.TOO_BRIGHT, lambda frame: np.clip(frame * 3.0, 0, 255).astype(np.uint8)),
+        (Fault.BLURRED, lambda frame: cv2.GaussianBlur(frame, (0, 0), 6 * frame.shape[1] / 1920)),
+    ],
+    ids=["black", "dark", "bright", "blurred"],
+)
+def test_a_fault_put_into_real_footage_is_found(
+    real_media: Path, name: str, fault: Fault, spoil: Callable[[Frame], Frame]
+) -> None:
+    frames, _ = sample(real_media / "intel" / name)
+    missed = [index for index, frame in enumerate(frames) if fault not in diagnose([spoil(frame)]).faults]
+    assert missed == []
+
+
+@pytest.mark.real_media
+@pytest.mark.parametrize("name", CLIPS)
+def test_real_footage_that_is_repeated_is_frozen(real_media: Path, name: str) -> None:
+    frames, _ = sample(real_media / "intel" / name)
+    assert Fault.FROZEN in diagnose([frames[0]] * 3, [0, 2, 4]).faults
+
+
+def sample(path: Path) -> tuple[list[Frame], list[float]]:
+    """One picture every 2 s of a film; all pictures of a preview, which shows few and far apart ones."""
+    step_s = 2.0 if path.suffix == ".mp4" else 0.0
+    frames: list[Frame] = []
+    times_s: list[float] = []
+    with av.open(path) as container:
+        for frame in container.decode(video=0):
+            if frame.time is None or (times_s and step_s and frame.time < times_s[-1] + step_s):
+                continue
+            frames.append(np.asarray(frame.to_ndarray(format="bgr24"), np.uint8))
+            times_s.append(frame.time)
+    if not step_s:
+        times_s = [2.0 * index for index in range(len(frames))]
+    return frames, times_s
