@@ -1,0 +1,245 @@
+"""Every verdict in Chinese words: the acceptance sheet and the pages say the same thing the same way.
+
+Names as exam staff use them (design, vocabulary). Sentences are made from the verdict's numbers, never from
+its English text.
+"""
+
+from __future__ import annotations
+
+import re
+
+from kaozheng_coverage.profile import Level, Part
+from kaozheng_coverage.room import ZoneKind
+from kaozheng_coverage.verdict import Cause, Mend, Outcome, PartVerdict, Sight, TargetVerdict
+from kaozheng_vision.diagnose import Fault, Finding, Judgement
+from kaozheng_vision.reach import Failure
+
+_PARTS = {
+    Part.HEAD: "头部",
+    Part.TORSO: "上身",
+    Part.HANDS: "双手",
+    Part.DESK: "桌面",
+    Part.AREA: "区域",
+}
+_LEVELS = {
+    Level.MONITOR: "监视",
+    Level.DETECT: "察觉",
+    Level.OBSERVE: "观察",
+    Level.RECOGNISE: "辨认",
+    Level.IDENTIFY: "识别",
+    Level.INSPECT: "细查",
+}
+_ZONES = {
+    ZoneKind.SEAL_OPENING: "启封区",
+    ZoneKind.ANSWER_SEALING: "密封区",
+    ZoneKind.INVIGILATOR: "监考位",
+    ZoneKind.DOOR: "门口",
+    ZoneKind.WAITING: "候考区",
+    ZoneKind.SECURE_STORE: "保密室",
+    ZoneKind.MARKING: "阅卷室",
+}
+_OUTCOMES = {Outcome.PASS: "合格", Outcome.FAIL: "不合格", Outcome.UNDETERMINED: "未能判定"}
+_CAUSES = {
+    Cause.OUT_OF_VIEW: "在画面之外",
+    Cause.HIDDEN: "被遮挡",
+    Cause.TOO_FEW_PIXELS: "清晰度不足",
+    Cause.WRONG_SIDE: "只拍到背面",
+    Cause.TOO_FEW_CAMERAS: "机位数不足",
+    Cause.NOT_VERIFIED: "未经核实",
+    Cause.NO_RULE: "规则未作规定",
+}
+_INSPECTION_OUTCOMES = {"accepted": "合格", "conditional": "有条件合格", "rejected": "不合格"}
+_GAP_CAUSES = {
+    "late_start": "开始过晚",
+    "stream_lost": "视频流中断",
+    "stream_silent": "视频流无数据",
+    "silent": "视频流无数据",
+    "unreachable": "摄像机无法连接",
+    "never_started": "未能开始录像",
+    "recorder_failed": "录像进程异常退出",
+    "recorder_killed": "录像进程被终止",
+    "service_down": "录像服务未运行",
+    "disk_full": "磁盘空间不足",
+    "stopped": "人工停止",
+    "damaged": "文件损坏",
+    "unknown": "原因不明",
+}
+_FAULTS = {
+    Fault.BLACK: "黑屏",
+    Fault.TOO_DARK: "过暗",
+    Fault.TOO_BRIGHT: "过亮",
+    Fault.BLURRED: "模糊",
+    Fault.FROZEN: "画面静止",
+}
+_FAILURES = {
+    Failure.NAME: "域名无法解析，请核对地址",
+    Failure.REFUSED: "拒绝连接，请检查摄像机的RTSP服务和端口",
+    Failure.UNREACHABLE: "网络不通，请检查供电、网线和地址",
+    Failure.TIMEOUT: "无应答，请检查供电、地址和防火墙",
+    Failure.AUTH: "登录被拒，请核对用户名、密码和权限",
+    Failure.NOT_FOUND: "没有该视频流，请核对路径",
+    Failure.PROTOCOL: "应答异常，请核对地址和端口",
+    Failure.NO_VIDEO: "流中没有视频，请选择视频码流",
+    Failure.UNDECODABLE: "视频无法解码，请改用H.264或H.265编码",
+    Failure.STALLED: "视频流中断，请重启视频流或摄像机",
+}
+_OBSTACLES = {
+    "pillar": "立柱",
+    "cabinet": "柜子",
+    "lectern": "讲台",
+    "wall": "墙",
+    "door": "门",
+    "blackboard": "黑板",
+    "whiteboard": "白板",
+    "partition": "隔断",
+    "projector": "投影机",
+    "invigilator": "监考员",
+}
+_FURNITURE = {"person": "考生", "monitor": "显示器", "desk": "课桌", "chair": "座椅"}
+
+
+def outcome_name(outcome: Outcome) -> str:
+    return _OUTCOMES[outcome]
+
+
+def inspection_outcome_name(outcome: str) -> str:
+    """``accepted``, ``conditional`` or ``rejected``. KeyError for another."""
+    return _INSPECTION_OUTCOMES[outcome]
+
+
+def part_name(part: Part) -> str:
+    return _PARTS[part]
+
+
+def level_name(level: Level) -> str:
+    return _LEVELS[level]
+
+
+def cause_name(cause: Cause) -> str:
+    return _CAUSES[cause]
+
+
+def gap_cause_name(cause: str) -> str:
+    """A gap's cause; one that has no word here is shown as it is written in the log, not hidden."""
+    return _GAP_CAUSES.get(cause, cause)
+
+
+def zone_name(kind: ZoneKind | str) -> str:
+    """KeyError for no such kind."""
+    return _ZONES[ZoneKind(kind)]
+
+
+def fault_name(fault: Fault) -> str:
+    return _FAULTS[fault]
+
+
+def failure_sentence(failure: Failure) -> str:
+    """Why a camera cannot be used, and what to look at first."""
+    return _FAILURES[failure]
+
+
+def target_name(target: TargetVerdict) -> str:
+    """``座位17``, or a zone by its kind."""
+    return f"座位{target.id}" if target.kind == "seat" else zone_name(target.kind)
+
+
+def occluder_name(occluder: str) -> str:
+    """``seat-07 monitor`` is 座位07显示器, ``pillar-1`` 立柱1; what has no word here keeps its id."""
+    if match := re.fullmatch(r"seat-(\S+) (\w+)", occluder):
+        return f"座位{match[1]}{_FURNITURE.get(match[2], match[2])}"
+    if (match := re.fullmatch(r"([a-z]+)-?(\d*)", occluder)) and match[1] in _OBSTACLES:
+        return f"{_OBSTACLES[match[1]]}{match[2]}"
+    return f"“{occluder}”"
+
+
+def cause_sentence(target: TargetVerdict, part: PartVerdict) -> str:
+    """Why a part of a target is not covered, with camera and numbers; "" if it passes."""
+    if part.cause is None or part.outcome is Outcome.PASS:
+        return ""
+    subject = "" if part.part is Part.AREA else part_name(part.part)
+    if part.rule is None or part.cause is Cause.NO_RULE:
+        return f"所用规则未对{target_name(target)}作出规定，未作判定"
+    rule = part.rule
+    good = sum(sight.outcome is Outcome.PASS for sight in part.sights)
+    if not part.sights:
+        return f"{subject}没有可用的摄像机（要求{rule.cameras}台）"
+    sight = _deciding(part)
+    seen, needed = _share(sight.visible), _share(rule.visible)
+    camera = f"最佳机位{sight.camera_id}" if rule.cameras == 1 else f"第{rule.cameras}佳机位{sight.camera_id}"
+    match part.cause:
+        case Cause.OUT_OF_VIEW:
+            return (
+                f"{subject}在画面之外：{camera}有{_share(sight.outside)}在画面外，可见{seen}（要求{needed}）"
+            )
+        case Cause.HIDDEN:
+            by = "、".join(occluder_name(one) for one in sight.hidden_by[:3]) or "其他物体"
+            return f"{subject}被{by}遮挡：{camera}可见{seen}（要求{needed}）"
+        case Cause.TOO_FEW_PIXELS:
+            return (
+                f"{subject}清晰度不足：{camera}最低{sight.px_per_m:.0f}像素/米"
+                f"（要求{rule.px_per_m:g}，{level_name(rule.level)}级）"
+            )
+        case Cause.WRONG_SIDE:
+            return f"{subject}只拍到背面：{camera}不在正面一侧"
+        case Cause.TOO_FEW_CAMERAS:
+            return f"{subject}只有{good}台摄像机达到要求（要求{rule.cameras}台）；{camera}可见{seen}"
+        case Cause.NOT_VERIFIED:
+            return (
+                f"{subject}按标称位置可见{seen}，但未经核实：{camera}朝向允许偏差内最差可见"
+                f"{_share(sight.visible_least)}（要求{needed}），或其实时画面未通过检测"
+            )
+    return f"{subject}{cause_name(part.cause)}"
+
+
+def mend_sentence(mend: Mend | None) -> str:
+    """The smallest change that was found, in words; says so when it is not proven to suffice."""
+    if mend is None:
+        return "未找到单项调整办法，须增设摄像机或移动遮挡物后重新验收"
+    camera = mend.camera_id
+    match mend.kind:
+        case "turn":
+            turns = [
+                f"向{words[0] if value > 0 else words[1]}转{abs(value):.1f}°"
+                for value, words in ((mend.pan_deg, "右左"), (mend.tilt_deg, "上下"))
+                if value is not None and abs(value) >= 0.05
+            ]
+            text = f"将{camera}{'、'.join(turns) or '微调朝向'}"
+        case "zoom":
+            text = f"将{camera}的水平视角调为{mend.hfov_deg:.0f}°" if mend.hfov_deg else f"调整{camera}的视角"
+        case "move":
+            text = f"将{camera}移至{_place(mend.position_m)}"
+        case "add":
+            text = f"在{_place(mend.position_m)}增设一台摄像机"
+            if mend.hfov_deg:
+                text += f"，水平视角{mend.hfov_deg:.0f}°"
+        case _:
+            text = mend.text
+    if mend.kind in ("move", "add") and mend.aim_m is not None:
+        text += f"，对准{_place(mend.aim_m)}"
+    return f"{text}（{'经核算可达标' if mend.verified else '未经核算，仅供参考'}）"
+
+
+def finding_sentence(finding: Finding) -> str:
+    """One question about a picture and its answer, such as ``模糊：正常（0.031，限值0.008）``."""
+    name = fault_name(finding.kind)
+    if finding.judgement is Judgement.CANNOT_JUDGE or finding.value is None:
+        return f"{name}：无法判断"
+    answer = "有" if finding.judgement is Judgement.FAULT else "无"
+    return f"{name}：{answer}（{finding.value:.3g}，限值{finding.threshold:g}）"
+
+
+def _deciding(part: PartVerdict) -> Sight:
+    """The camera on which the rule hangs: the k-th best."""
+    assert part.rule is not None
+    return part.sights[min(part.rule.cameras, len(part.sights)) - 1]
+
+
+def _share(fraction: float) -> str:
+    # Rounded down: 89.7% of a rule's 90% must not print as 90%.
+    return f"{int(fraction * 100 + 1e-9)}%"
+
+
+def _place(point: tuple[float, float, float] | None) -> str:
+    if point is None:
+        return "指定位置"
+    return f"（距左墙{point[0]:.1f}米、距后墙{point[1]:.1f}米、高{point[2]:.1f}米）"
