@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+import importlib.util
 import os
+import sys
 from collections.abc import Callable
+from pathlib import Path
+from types import ModuleType
+from typing import Any
 
 import pytest
 
@@ -21,3 +26,27 @@ def need() -> Callable[[bool, str], None]:
         skip(f"needs {how_to_get_it}")
 
     return check
+
+
+@pytest.fixture(scope="session")
+def small_archives() -> ModuleType:
+    """The module ``tests/small_archive.py``."""
+    spec = importlib.util.spec_from_file_location("small_archive", Path(__file__).with_name("small_archive.py"))
+    assert spec is not None
+    assert spec.loader is not None
+    module = sys.modules["small_archive"] = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.fixture(scope="session")
+def h264_segments(small_archives: ModuleType, tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
+    """Five real segments of 2 s, H.264."""
+    segments: list[Path] = small_archives.make_segments(tmp_path_factory.mktemp("media"), 5)
+    return segments
+
+
+@pytest.fixture
+def small_archive(small_archives: ModuleType, h264_segments: list[Path], tmp_path: Path) -> Any:
+    """The demo site with an empty archive, to be filled with real segments: ``tests/small_archive.py``."""
+    return small_archives.SmallArchive.make(tmp_path, h264_segments)

@@ -82,11 +82,14 @@ class MonitorEntry(Part_):
     setback: Annotated[float, Field(ge=0, le=5)] = 0.2
 
 
+SeatList = list[SeatEntry]  # named here: inside Seats the field hides the built-in list
+
+
 class Seats(Part_):
     """The seats of a room: a grid, a list, or both; all with the same desk and monitor."""
 
     grid: SeatGrid | None = None
-    list: list[SeatEntry] = Field(default_factory=list)
+    list: SeatList = Field(default_factory=list)
     desk: DeskEntry
     monitor: MonitorEntry | None = None
 

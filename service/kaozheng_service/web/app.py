@@ -1,0 +1,122 @@
+"""The pages and the read-only API over one station. Nothing here changes anything."""
+
+from __future__ import annotations
+
+from datetime import date
+from pathlib import Path
+from typing import Annotated
+
+import structlog
+from fastapi import FastAPI, Query, Request, Response
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import FileResponse, HTMLResponse, JSONResponse
+from fastapi.staticfiles import StaticFiles
+from starlette.exceptions import HTTPException
+
+from kaozheng_service.disputes.find import find, find_json, known_room, parse_moment
+from kaozheng_service.disputes.viewing import viewing_clip
+from kaozheng_service.errors import ServiceError, UserError
+from kaozheng_service.station import Station
+from kaozheng_service.web.footage import footage_page
+from kaozheng_service.web.guard import guarded
+from kaozheng_service.web.problems import problem, problem_of
+from kaozheng_service.web.status import station_status
+from kaozheng_service.web.templates import page_templates
+
+log = structlog.get_logger()
+FRESH = {"Cache-Control": "no-store"}
+
+
+def create_app(station: Station) -> FastAPI:
+    """The ASGI application of one station. GET only; meant for the loopback interface."""
+    app = FastAPI(title="kaozheng", openapi_url="/api/v1/openapi.json", docs_url=None, redoc_url=None)
+    templates = page_templates(station.site)
+    app.middleware("http")(guarded)
+    app.mount("/static", StaticFiles(directory=Path(__file__).with_name("static")), name="static")
+
+    @app.get("/", response_class=HTMLResponse)
+    def status_page(request: Request, day: str | None = None) -> Response:
+        context = {"status": station_status(station, _day(day)), "page": "status", "day": day}
+        return templates.TemplateResponse(request, "status.html", context, headers=FRESH)
+
+    @app.get("/api/v1/status")
+    def status(request: Request, day: str | None = None) -> Response:
+        """Schema ``kaozheng/status/1``; to who asks for ``text/html``, the same as the page shows it."""
+        now = station_status(station, _day(day))
+        headers = {**FRESH, "Vary": "Accept"}
+        if request.headers.get("accept", "").startswith("text/html"):
+            context = {"status": now, "page": "status", "day": day}
+            return templates.TemplateResponse(request, "status_parts.html", context, headers=headers)
+        return JSONResponse(now, headers=headers)
+
+    @app.get("/footage", response_class=HTMLResponse)
+    def footage(
+        request: Request,
+        room: str | None = None,
+        seat: str | None = None,
+        at: str | None = None,
+        minutes: str | None = None,
+        camera: str | None = None,
+    ) -> Response:
+        asked = {"room": room, "seat": seat, "at": at, "minutes": minutes, "camera": camera}
+        status_code, context = footage_page(station, {name: text or "" for name, text in asked.items()})
+        return templates.TemplateResponse(request, "footage.html", context, status_code=status_code, headers=FRESH)
+
+    @app.get("/api/v1/find")
+    def find_footage(
+        room: str,
+        at: str,
+        seat: str | None = None,
+        until: str | None = None,
+        around_s: Annotated[float, Query(ge=0, le=3600, allow_inf_nan=False)] = 60.0,
+    ) -> Response:
+        """Schema ``kaozheng/find/1``. Times without a zone are the site's."""
+        zone = station.site.zone
+        known_room(station, room)
+        last = parse_moment(until, zone) if until else None
+        result = find(station, room, seat or None, parse_moment(at, zone), last, around_s)
+        return JSONResponse(find_json(result), headers=FRESH)
+
+    @app.get("/api/v1/clips/{take:path}/{first:int}-{last:int}.mp4")
+    def clip(take: str, first: int, last: int) -> Response:
+        """Segments of a take as one MP4, for viewing only. Honours Range."""
+        path = viewing_clip(station, take, first, last)
+        return FileResponse(path, media_type="video/mp4", headers={"Cache-Control": "private, no-cache"})
+
+    app.exception_handler(ServiceError)(_service_error)
+    app.exception_handler(RequestValidationError)(_invalid_request)
+    app.exception_handler(HTTPException)(_http_error)
+    app.exception_handler(Exception)(_unexpected)
+    return app
+
+
+def _day(text: str | None) -> date | None:
+    if not text:
+        return None
+    try:
+        return date.fromisoformat(text)
+    except ValueError:
+        raise UserError(f"the day {text!r} is not understood; write it as 2024-11-23") from None
+
+
+def _service_error(_request: Request, error: Exception) -> Response:
+    assert isinstance(error, ServiceError)
+    return problem_of(error)
+
+
+def _invalid_request(_request: Request, error: Exception) -> Response:
+    assert isinstance(error, RequestValidationError)
+    faults = "; ".join(f"{'.'.join(map(str, fault['loc'][1:]))}: {fault['msg']}" for fault in error.errors())
+    return problem(400, "请求有误", f"{faults}; correct the address")
+
+
+def _http_error(_request: Request, error: Exception) -> Response:
+    assert isinstance(error, HTTPException)
+    title = "没有这个地址" if error.status_code == 404 else "请求有误"
+    return problem(error.status_code, title, f"{error.detail}; the pages are / and /footage")
+
+
+def _unexpected(request: Request, error: Exception) -> Response:
+    """The outermost loop of a request: logged with its cause, told without it."""
+    log.error("request failed", path=request.url.path, exc_info=error)
+    return problem(500, "服务内部错误", "the request failed inside the service; its log has the cause")

@@ -1,0 +1,24 @@
+"""Whether the recording daemon lives, told by its heartbeat."""
+
+from __future__ import annotations
+
+import json
+from datetime import datetime
+from typing import Any
+
+from kaozheng_service.clock import from_text, to_text
+from kaozheng_service.station import Station
+
+# The daemon beats every few seconds; several missed in a row are no delay but a death.
+STALE_S = 20.0
+
+
+def daemon_state(station: Station, present: datetime) -> dict[str, Any]:
+    """``alive`` when the last beat is fresh; a missing or torn heartbeat file counts as no beat."""
+    try:
+        beat = json.loads((station.state / "heartbeat.json").read_text(encoding="utf-8"))
+        at = from_text(beat["at"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return {"alive": False, "heartbeat_at": None, "heartbeat_age_s": None}
+    age_s = max((present - at).total_seconds(), 0.0)
+    return {"alive": age_s <= STALE_S, "heartbeat_at": to_text(at), "heartbeat_age_s": round(age_s, 1)}

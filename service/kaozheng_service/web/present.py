@@ -1,0 +1,116 @@
+"""How times, sizes and timelines look on a page: text in the site's own time, bars as SVG percentages."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any
+from zoneinfo import ZoneInfo
+
+from kaozheng_service.clock import from_text
+
+# A gap of seconds in a window of hours would be thinner than a pixel; nothing that is missing may vanish so.
+LEAST_WIDTH_PERCENT = 0.5
+MOST_TICKS = 7
+_TICK_STEPS_S = (5, 10, 30, 60, 300, 600, 900, 1800, 3600, 7200, 14400)
+
+
+@dataclass(frozen=True, slots=True)
+class Bar:
+    """One stretch on a bar, in percent of its width, with the words that a pointer shows."""
+
+    state: str
+    x: float
+    width: float
+    title: str
+
+
+@dataclass(frozen=True, slots=True)
+class Tick:
+    """A labelled moment on an axis, in percent of its width."""
+
+    x: float
+    label: str
+    anchor: str
+
+
+def size_text(count: float | None) -> str:
+    """Bytes in the decimal units that disks are sold in."""
+    if count is None:
+        return "—"
+    for unit, scale in (("TB", 1e12), ("GB", 1e9), ("MB", 1e6), ("kB", 1e3)):
+        if count >= scale:
+            number = count / scale
+            return f"{number:.0f} {unit}" if number >= 100 else f"{number:.1f} {unit}"
+    return f"{count:.0f} B"
+
+
+def rate_text(bytes_per_s: float | None) -> str:
+    """Megabits per second, as cameras are configured."""
+    return "—" if bytes_per_s is None else f"{bytes_per_s * 8 / 1e6:.1f} Mbit/s"
+
+
+def length_text(seconds: float) -> str:
+    """A length such as 2小时05分, 3分20秒, 12.5秒; tenths only under a minute."""
+    if seconds < 59.95:
+        return f"{seconds:.1f}".removesuffix(".0") + "秒"
+    whole = round(seconds)
+    hours, minutes, rest = whole // 3600, whole // 60 % 60, whole % 60
+    if hours:
+        return f"{hours}小时{minutes:02d}分" if minutes or rest else f"{hours}小时"
+    return f"{minutes}分{rest:02d}秒" if rest else f"{minutes}分钟"
+
+
+def local_time(zone: ZoneInfo) -> Callable[[str | datetime | None, str], str]:
+    """A filter: a moment in the site's time, by ``strftime`` form."""
+
+    def filter_(moment: str | datetime | None, form: str = "%H:%M:%S") -> str:
+        if moment is None:
+            return "—"
+        at = from_text(moment) if isinstance(moment, str) else moment
+        return at.astimezone(zone).strftime(form)
+
+    return filter_
+
+
+def bars(
+    timeline: list[dict[str, Any]], begin: str, end: str, zone: ZoneInfo, words: Callable[[dict[str, Any]], str]
+) -> list[Bar]:
+    """A timeline (as in the JSON) on an axis from ``begin`` to ``end``; what is missing is drawn last, on top."""
+    start, whole = from_text(begin), from_text(end) - from_text(begin)
+    show = local_time(zone)
+    drawn = []
+    for part in timeline:
+        x = (from_text(part["from"]) - start) / whole * 100
+        width = (from_text(part["to"]) - from_text(part["from"])) / whole * 100
+        if part["state"] in ("gap", "unexplained"):
+            width = max(width, LEAST_WIDTH_PERCENT)
+        seconds = (from_text(part["to"]) - from_text(part["from"])).total_seconds()
+        title = f"{show(part['from'], '%H:%M:%S')}–{show(part['to'], '%H:%M:%S')} {words(part)} {length_text(seconds)}"
+        drawn.append(Bar(part["state"], round(min(x, 100 - width), 3), round(width, 3), title))
+    return sorted(drawn, key=lambda bar: bar.state in ("gap", "unexplained"))
+
+
+def position(moment: str, begin: str, end: str) -> float | None:
+    """Where a moment lies on an axis, in percent; None where it is off it."""
+    at, start, stop = from_text(moment), from_text(begin), from_text(end)
+    return round((at - start) / (stop - start) * 100, 3) if start <= at <= stop else None
+
+
+def ticks(begin: str, end: str, zone: ZoneInfo) -> list[Tick]:
+    """Round local times on an axis, as many as can be read."""
+    start, stop = from_text(begin), from_text(end)
+    whole_s = (stop - start).total_seconds()
+    step_s = next((step for step in _TICK_STEPS_S if whole_s / step <= MOST_TICKS), _TICK_STEPS_S[-1])
+    form = "%H:%M:%S" if step_s < 60 else "%H:%M"
+    midnight = start.astimezone(zone).replace(hour=0, minute=0, second=0, microsecond=0)
+    since_s = (start - midnight.astimezone(UTC)).total_seconds()
+    at = midnight.astimezone(UTC) + timedelta(seconds=-(-since_s // step_s) * step_s)
+    found = []
+    while at <= stop:
+        x = round((at - start) / (stop - start) * 100, 3)
+        anchor = "start" if x < 3 else "end" if x > 97 else "middle"
+        found.append(Tick(x, at.astimezone(zone).strftime(form), anchor))
+        at += timedelta(seconds=step_s)
+    return found

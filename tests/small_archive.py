@@ -1,0 +1,213 @@
+"""A small real archive for tests: the demo site, 2 s segments made by ffmpeg's own segment muxer, rows and records."""
+
+from __future__ import annotations
+
+import hashlib
+import shutil
+import subprocess
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import imageio_ffmpeg
+import yaml
+from kaozheng_service.config.site import load_site
+from kaozheng_service.database import Gap, Segment, Take, Window
+from kaozheng_service.evidence.records import GapExplained, SegmentRecorded, WindowExpected
+from kaozheng_service.station import Station, open_station
+
+SEGMENT_S = 2
+FRAMES = 50
+DEMO_SITE = Path(__file__).resolve().parents[1] / "configs" / "demo" / "site.yaml"
+
+
+def make_segments(folder: Path, count: int, *, encoder: str = "libx264", size: str = "640x360") -> list[Path]:
+    """``count`` files of 2 s, fragmented MP4 with running timestamps, as a recorder leaves them."""
+    folder.mkdir(parents=True, exist_ok=True)
+    options = {"libx264": ["-preset", "ultrafast"], "libx265": ["-preset", "ultrafast", "-x265-params", "log-level=none"]}
+    command = [imageio_ffmpeg.get_ffmpeg_exe(), "-v", "error", "-f", "lavfi", "-i", f"testsrc2=size={size}:rate=25"]
+    command += ["-t", str(count * SEGMENT_S), "-c:v", encoder, *options[encoder], "-g", "50", "-keyint_min", "50"]
+    command += ["-sc_threshold", "0", "-pix_fmt", "yuv420p", "-f", "segment", "-segment_time", str(SEGMENT_S)]
+    command += ["-segment_start_number", "1", "-segment_format", "mp4", "-segment_format_options"]
+    command += ["movflags=frag_keyframe+empty_moov+default_base_moof", str(folder / "seg-%05d.mp4")]
+    subprocess.run(command, check=True, timeout=300)
+    files = sorted(folder.glob("seg-*.mp4"))
+    assert len(files) == count
+    return files
+
+
+@dataclass(frozen=True)
+class SmallArchive:
+    """``media`` holds H.264 segments to be copied from, in the order of their timestamps."""
+
+    station: Station
+    media: list[Path]
+
+    @classmethod
+    def make(cls, folder: Path, media: list[Path], **recording: float) -> SmallArchive:
+        """The demo site in ``folder``, with nothing recorded."""
+        site = yaml.safe_load(DEMO_SITE.read_text(encoding="utf-8"))
+        site.pop("timetable")
+        if recording:
+            site["recording"] = recording
+        path = folder / "site.yaml"
+        path.write_text(yaml.safe_dump(site, allow_unicode=True), encoding="utf-8")
+        return cls(open_station(load_site(path)), media)
+
+    def local(self, text: str) -> datetime:
+        """A moment written in the site's time, as UTC."""
+        return datetime.fromisoformat(text).replace(tzinfo=self.station.site.zone).astimezone(UTC)
+
+    def window(
+        self,
+        starts_at: datetime,
+        ends_at: datetime,
+        *,
+        room: str = "9-201",
+        cameras: tuple[str, ...] | None = None,
+        kind: str = "theory",
+        title: str = "第一考场 理论考试",
+        exam: tuple[datetime, datetime] | None = None,
+        closed: bool = True,
+    ) -> str:
+        """Expect a recording; its id."""
+        names = cameras or tuple(camera.id for camera in self.station.site.room(room).cameras)
+        window_id = f"{starts_at.astimezone(self.station.site.zone):%Y%m%d-%H%M%S}-{room}-{kind}"
+        record = WindowExpected(
+            at=starts_at - timedelta(days=1),
+            window=window_id,
+            room=room,
+            cameras=list(names),
+            title=title,
+            starts_at=starts_at,
+            ends_at=ends_at,
+        )
+        leaf = self.station.log.append(record)
+        with self.station.sessions.begin() as session:
+            session.add(
+                Window(
+                    id=window_id,
+                    room_id=room,
+                    kind=kind,
+                    title=title,
+                    camera_ids=" ".join(names),
+                    starts_at=starts_at,
+                    ends_at=ends_at,
+                    exam_starts_at=exam[0] if exam else None,
+                    exam_ends_at=exam[1] if exam else None,
+                    leaf=leaf,
+                    closed_leaf=leaf if closed else None,
+                )
+            )
+        return window_id
+
+    def take(
+        self,
+        window_id: str,
+        camera: str,
+        opened_at: datetime,
+        segments: int,
+        *,
+        number: int = 1,
+        segment_s: float = SEGMENT_S,
+        running: bool = False,
+        media: list[Path] | None = None,
+        codec: str = "h264",
+        without: tuple[int, ...] = (),
+    ) -> str:
+        """Record ``segments`` files from ``opened_at`` on; ``segment_s`` other than 2 stretches their rows only."""
+        files = media or self.media
+        take_id = f"{window_id}/{camera}/take-{number:04d}"
+        with self.station.sessions.begin() as session:
+            window = session.get_one(Window, window_id)
+            day = f"{opened_at.astimezone(self.station.site.zone):%Y-%m-%d}"
+            folder = f"{day}/{window.room_id}/{camera}/{window_id}/take-{number:04d}"
+            place = self.station.archive / folder
+            place.mkdir(parents=True)
+            closed_at = None if running else opened_at + timedelta(seconds=segments * segment_s)
+            take = Take(
+                id=take_id,
+                window_id=window_id,
+                room_id=window.room_id,
+                camera_id=camera,
+                number=number,
+                folder=folder,
+                opened_at=opened_at,
+                closed_at=closed_at,
+                end_cause=None if running else "window_ended",
+            )
+            session.add(take)
+            previous = ""
+            for index in range(segments):
+                if index + 1 in without:
+                    continue
+                path = place / f"seg-{index + 1:05d}.mp4"
+                shutil.copyfile(files[index % len(files)], path)
+                digest = hashlib.sha256(path.read_bytes()).hexdigest()
+                begins = opened_at + timedelta(seconds=index * segment_s)
+                facts = {
+                    "path": f"{folder}/{path.name}",
+                    "bytes": path.stat().st_size,
+                    "sha256": digest,
+                    "starts_at": begins,
+                    "ends_at": begins + timedelta(seconds=segment_s),
+                    "frames": FRAMES,
+                }
+                record = SegmentRecorded(
+                    at=facts["ends_at"],
+                    take=take_id,
+                    window=window_id,
+                    room=window.room_id,
+                    camera=camera,
+                    number=index + 1,
+                    previous=previous,
+                    **facts,
+                )
+                previous = digest
+                size = (640, 360)
+                session.add(
+                    Segment(
+                        take_id=take_id,
+                        room_id=window.room_id,
+                        camera_id=camera,
+                        number=index + 1,
+                        codec=codec,
+                        width=size[0],
+                        height=size[1],
+                        leaf=self.station.log.append(record),
+                        **facts,
+                    )
+                )
+            if running:
+                shutil.copyfile(files[0], place / f"open-{segments + 1:05d}.mp4")
+        return take_id
+
+    def gap(
+        self, window_id: str, camera: str, starts_at: datetime, ends_at: datetime, cause: str = "stream_lost", detail: str = ""
+    ) -> None:
+        """Explain why ``camera`` did not record."""
+        with self.station.sessions.begin() as session:
+            room = session.get_one(Window, window_id).room_id
+            record = GapExplained(
+                at=ends_at,
+                window=window_id,
+                room=room,
+                camera=camera,
+                starts_at=starts_at,
+                ends_at=ends_at,
+                cause=cause,
+                detail=detail,
+            )
+            leaf = self.station.log.append(record)
+            session.add(
+                Gap(
+                    window_id=window_id,
+                    room_id=room,
+                    camera_id=camera,
+                    starts_at=starts_at,
+                    ends_at=ends_at,
+                    cause=cause,
+                    detail=detail,
+                    leaf=leaf,
+                )
+            )
