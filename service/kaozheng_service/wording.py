@@ -11,7 +11,7 @@ import re
 from kaozheng_coverage.profile import Level, Part
 from kaozheng_coverage.room import ZoneKind
 from kaozheng_coverage.verdict import Cause, Mend, Outcome, PartVerdict, Sight, TargetVerdict
-from kaozheng_vision.diagnose import Fault, Finding, Judgement
+from kaozheng_vision.diagnose import Diagnosis, Fault, Finding, Judgement
 from kaozheng_vision.reach import Failure
 
 _PARTS = {
@@ -38,6 +38,7 @@ _ZONES = {
     ZoneKind.SECURE_STORE: "保密室",
     ZoneKind.MARKING: "阅卷室",
 }
+_PROFILES = {"theory": "理论考试", "practical": "实操考核"}
 _OUTCOMES = {Outcome.PASS: "合格", Outcome.FAIL: "不合格", Outcome.UNDETERMINED: "未能判定"}
 _CAUSES = {
     Cause.OUT_OF_VIEW: "在画面之外",
@@ -50,18 +51,18 @@ _CAUSES = {
 }
 _INSPECTION_OUTCOMES = {"accepted": "合格", "conditional": "有条件合格", "rejected": "不合格"}
 _GAP_CAUSES = {
-    "late_start": "开始过晚",
     "stream_lost": "视频流中断",
-    "stream_silent": "视频流无数据",
-    "silent": "视频流无数据",
-    "unreachable": "摄像机无法连接",
-    "never_started": "未能开始录像",
-    "recorder_failed": "录像进程异常退出",
-    "recorder_killed": "录像进程被终止",
-    "service_down": "录像服务未运行",
+    "connection_refused": "摄像机拒绝连接",
+    "auth_failed": "摄像机登录失败",
+    "not_reachable": "摄像机无法连接",
+    "stalled": "视频流停滞无数据",
+    "frames_missing": "画面缺帧",
+    "clock_step": "系统时钟被调整",
+    "recorder_died": "录像进程异常退出",
+    "service_not_running": "录像服务未运行",
+    "late_start": "开始过晚",
     "disk_full": "磁盘空间不足",
-    "stopped": "人工停止",
-    "damaged": "文件损坏",
+    "stopped_by_operator": "人工停止",
     "unknown": "原因不明",
 }
 _FAULTS = {
@@ -129,6 +130,11 @@ def zone_name(kind: ZoneKind | str) -> str:
     return _ZONES[ZoneKind(kind)]
 
 
+def profile_name(profile_id: str) -> str:
+    """A built-in profile in words; a site's own by its id."""
+    return _PROFILES.get(profile_id, profile_id)
+
+
 def fault_name(fault: Fault) -> str:
     return _FAULTS[fault]
 
@@ -165,29 +171,27 @@ def cause_sentence(target: TargetVerdict, part: PartVerdict) -> str:
         return f"{subject}没有可用的摄像机（要求{rule.cameras}台）"
     sight = _deciding(part)
     seen, needed = _share(sight.visible), _share(rule.visible)
-    camera = f"最佳机位{sight.camera_id}" if rule.cameras == 1 else f"第{rule.cameras}佳机位{sight.camera_id}"
+    best = f"最佳机位{sight.camera_id}" if rule.cameras == 1 else f"第{rule.cameras}佳机位{sight.camera_id}"
     match part.cause:
         case Cause.OUT_OF_VIEW:
-            return (
-                f"{subject}在画面之外：{camera}有{_share(sight.outside)}在画面外，可见{seen}（要求{needed}）"
-            )
+            return f"{subject}有{_share(sight.outside)}在画面外，可见{seen}（要求{needed}；{best}）"
         case Cause.HIDDEN:
             by = "、".join(occluder_name(one) for one in sight.hidden_by[:3]) or "其他物体"
-            return f"{subject}被{by}遮挡：{camera}可见{seen}（要求{needed}）"
+            return f"{subject}被{by}遮挡，可见{seen}（要求{needed}；{best}）"
         case Cause.TOO_FEW_PIXELS:
-            return (
-                f"{subject}清晰度不足：{camera}最低{sight.px_per_m:.0f}像素/米"
-                f"（要求{rule.px_per_m:g}，{level_name(rule.level)}级）"
+            density = (
+                f"{int(sight.px_per_m)}像素/米（要求{rule.px_per_m:g}，{level_name(rule.level)}级；{best}）"
             )
+            return f"{subject}清晰度不足，{density}"
         case Cause.WRONG_SIDE:
-            return f"{subject}只拍到背面：{camera}不在正面一侧"
+            return f"{subject}只拍到背面（{best}不在其正面一侧）"
         case Cause.TOO_FEW_CAMERAS:
-            return f"{subject}只有{good}台摄像机达到要求（要求{rule.cameras}台）；{camera}可见{seen}"
+            return f"{subject}只有{good}台摄像机达到要求（要求{rule.cameras}台；{best}可见{seen}）"
+        case Cause.NOT_VERIFIED if sight.visible_least < rule.visible:
+            least = _share(sight.visible_least)
+            return f"{subject}标称可见{seen}，朝向偏差最不利时{least}（要求{needed}；{best}）"
         case Cause.NOT_VERIFIED:
-            return (
-                f"{subject}按标称位置可见{seen}，但未经核实：{camera}朝向允许偏差内最差可见"
-                f"{_share(sight.visible_least)}（要求{needed}），或其实时画面未通过检测"
-            )
+            return f"{subject}标称达标，但机位姿态、镜头或实时画面未经核实（{best}）"
     return f"{subject}{cause_name(part.cause)}"
 
 
@@ -207,16 +211,26 @@ def mend_sentence(mend: Mend | None) -> str:
         case "zoom":
             text = f"将{camera}的水平视角调为{mend.hfov_deg:.0f}°" if mend.hfov_deg else f"调整{camera}的视角"
         case "move":
-            text = f"将{camera}移至{_place(mend.position_m)}"
+            text = f"将{camera}移至{_place(mend.position_m)}处"
         case "add":
-            text = f"在{_place(mend.position_m)}增设一台摄像机"
+            text = f"在{_place(mend.position_m)}处增设一台摄像机"
             if mend.hfov_deg:
                 text += f"，水平视角{mend.hfov_deg:.0f}°"
         case _:
             text = mend.text
     if mend.kind in ("move", "add") and mend.aim_m is not None:
-        text += f"，对准{_place(mend.aim_m)}"
+        text += f"，对准{_place(mend.aim_m)}处"
     return f"{text}（{'经核算可达标' if mend.verified else '未经核算，仅供参考'}）"
+
+
+def diagnosis_sentence(diagnosis: Diagnosis) -> str:
+    """A picture in few words: its faults, or that it has none, or what could not be judged."""
+    if diagnosis.faults:
+        return "、".join(fault_name(fault) for fault in diagnosis.faults)
+    unsure = [one.kind for one in diagnosis.findings if one.judgement is Judgement.CANNOT_JUDGE]
+    if len(unsure) == len(diagnosis.findings):
+        return "无画面，无法判断"
+    return f"{'、'.join(fault_name(fault) for fault in unsure)}无法判断" if unsure else "正常"
 
 
 def finding_sentence(finding: Finding) -> str:
@@ -230,8 +244,7 @@ def finding_sentence(finding: Finding) -> str:
 
 def _deciding(part: PartVerdict) -> Sight:
     """The camera on which the rule hangs: the k-th best."""
-    assert part.rule is not None
-    return part.sights[min(part.rule.cameras, len(part.sights)) - 1]
+    return part.sights[min(part.rule.cameras if part.rule else 1, len(part.sights)) - 1]
 
 
 def _share(fraction: float) -> str:
@@ -242,4 +255,4 @@ def _share(fraction: float) -> str:
 def _place(point: tuple[float, float, float] | None) -> str:
     if point is None:
         return "指定位置"
-    return f"（距左墙{point[0]:.1f}米、距后墙{point[1]:.1f}米、高{point[2]:.1f}米）"
+    return f"距左墙{point[0]:.1f}米、距后墙{point[1]:.1f}米、高{point[2]:.1f}米"

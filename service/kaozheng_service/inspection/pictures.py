@@ -1,0 +1,44 @@
+"""The live picture of a camera with the seats that the model predicts, as the sheet and the pages show it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+from kaozheng_coverage.camera import Camera
+from kaozheng_coverage.outline import seat_outline, zone_outline
+from kaozheng_coverage.room import Room
+from kaozheng_coverage.verdict import RoomVerdict
+from kaozheng_vision.overlay import draw_outlines
+from kaozheng_vision.probe import Frame
+
+# 178 mm of paper at 170 dots an inch, and about 150 kB as JPEG: ten cameras stay under 2 MB.
+WIDTH_PX = 1200
+JPEG_QUALITY = 82
+
+
+def write_picture(frame: Frame, room: Room, camera: Camera, verdict: RoomVerdict, path: Path) -> Path:
+    """Draw the outlines of every seat and zone on ``frame`` and write it to the JPEG file ``path``.
+
+    A frame of another size than the camera's stated one is scaled to it: then outlines may be off, and show it.
+    """
+    height_px = round(frame.shape[0] * WIDTH_PX / frame.shape[1])
+    small = cv2.resize(frame, (WIDTH_PX, height_px), interpolation=cv2.INTER_AREA)
+    scale = np.array([WIDTH_PX / camera.lens.width_px, height_px / camera.lens.height_px])
+    outcomes = {target.id: target.outcome for target in verdict.targets}
+    outlines: dict[str, dict[str, npt.NDArray[np.float64]]] = {}
+    for seat in room.seats:
+        outlines[seat.number] = {
+            str(part): points * scale for part, points in seat_outline(seat, camera).items()
+        }
+    for zone in room.zones:
+        outlines[zone.id] = {zone.id: zone_outline(zone, camera) * scale}
+    path.parent.mkdir(parents=True, exist_ok=True)
+    picture = draw_outlines(np.asarray(small, dtype=np.uint8), outlines, outcomes)
+    done, data = cv2.imencode(".jpg", picture, [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY])
+    if not done:
+        raise ValueError(f"{path.name}: the picture could not be encoded as JPEG")
+    path.write_bytes(data.tobytes())
+    return path

@@ -1,0 +1,194 @@
+"""The acceptance sheet (考场监控验收单): a PDF to be printed, checked by hand and signed."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+import shutil
+import tempfile
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import manimgx_fonts_cjk
+import segno
+import typst
+from kaozheng_coverage.camera import Camera
+from kaozheng_coverage.plan import plan_svg
+from kaozheng_coverage.profile import Profile
+from kaozheng_coverage.room import Room
+from kaozheng_coverage.verdict import Outcome, PartVerdict, TargetVerdict
+
+from kaozheng_service import wording
+from kaozheng_service.config.geometry import room_cameras, room_geometry, room_profile
+from kaozheng_service.config.site import RoomConfig, Site
+from kaozheng_service.inspection.checklist import CHECKLIST
+from kaozheng_service.inspection.result import CameraInspection, CameraRecording, RoomInspection
+
+TEMPLATE = Path(__file__).with_name("sheet.typ")
+FONTS = Path(manimgx_fonts_cjk.__file__).parent
+
+
+def acceptance_sheet(site: Site, inspection: RoomInspection, out: Path) -> Path:
+    """Print an inspection of one room to the PDF file ``out``.
+
+    Returns
+    -------
+    ``out``. The same inspection gives the same bytes: no system font and no clock enter.
+    """
+    room = site.room(inspection.room_id)
+    geometry, cameras = room_geometry(room), room_cameras(room)
+    profile = room_profile(site, room)
+    with tempfile.TemporaryDirectory(prefix="kaozheng-sheet-") as folder:
+        desk = Path(folder)
+        shutil.copyfile(TEMPLATE, desk / "sheet.typ")
+        (desk / "plan.svg").write_text(plan_svg(geometry, cameras, inspection.verdict), encoding="utf-8")
+        (desk / "checkpoint.svg").write_bytes(_qr(inspection.checkpoint))
+        for camera in inspection.cameras:
+            if camera.picture is not None:
+                shutil.copyfile(camera.picture, desk / f"{camera.camera_id}.jpg")
+        data = _data(site, room, geometry, cameras, profile, inspection)
+        (desk / "data.json").write_text(json.dumps(data, ensure_ascii=False), encoding="utf-8")
+        typst.compile(
+            str(desk / "sheet.typ"),
+            output=str(out),
+            root=str(desk),
+            font_paths=[str(FONTS)],
+            ignore_system_fonts=True,
+            timestamp=int(inspection.at.timestamp()),
+        )
+    return out
+
+
+def _data(
+    site: Site,
+    room: RoomConfig,
+    geometry: Room,
+    cameras: tuple[Camera, ...],
+    profile: Profile,
+    inspection: RoomInspection,
+) -> dict[str, Any]:
+    verdict = inspection.verdict
+    building = next((one for one in site.buildings if one.id == room.building), None)
+    return {
+        "site": site.name,
+        "room": room.name,
+        "room_id": room.id,
+        "building": f"{building.name}（{building.owner}）" if building and building.owner else "",
+        "batch": site.batch or "",
+        "at": _local(site, inspection.at),
+        "id": inspection.id,
+        "profile": f"{wording.profile_name(profile.id)}（{profile.id} 第{profile.version}版）",
+        "size": f"{len(geometry.seats)}个座位 · {len(geometry.zones)}个区域 · {len(cameras)}台摄像机",
+        "outcome": inspection.outcome,
+        "outcome_name": wording.inspection_outcome_name(inspection.outcome),
+        "reasons": list(inspection.reasons),
+        "counts": {
+            "seats": _counts(verdict.seats),
+            "zones": _counts(verdict.zones),
+            "cameras_live": sum(camera.probe.ok for camera in inspection.cameras),
+            "cameras": len(inspection.cameras),
+            "recordings_valid": sum(recording.valid for recording in inspection.recordings),
+        },
+        "cameras": [_camera(camera) for camera in inspection.cameras],
+        "failures": [_failure(target) for target in verdict.targets if target.outcome is not Outcome.PASS],
+        "rules": _rules(profile),
+        "recordings": [_recording(recording) for recording in inspection.recordings],
+        "checklist": [{"place": check.place, "text": check.text} for check in CHECKLIST],
+        "checkpoint": inspection.checkpoint.strip(),
+        "checkpoint_hash": short_hash(inspection.checkpoint),
+    }
+
+
+def short_hash(checkpoint: str) -> str:
+    """The first 16 hexadecimal digits of a checkpoint's SHA-256, in groups of four, to be compared by eye."""
+    digits = hashlib.sha256(checkpoint.encode()).hexdigest()[:16]
+    return " ".join(digits[start : start + 4] for start in range(0, 16, 4))
+
+
+def _local(site: Site, moment: datetime) -> str:
+    return f"{moment.astimezone(site.zone):%Y-%m-%d %H:%M:%S}（{site.timezone}）"
+
+
+def _counts(targets: tuple[TargetVerdict, ...]) -> dict[str, int]:
+    return {outcome.value: sum(target.outcome is outcome for target in targets) for outcome in Outcome}
+
+
+def _camera(camera: CameraInspection) -> dict[str, Any]:
+    probe = camera.probe
+    return {
+        "id": camera.camera_id,
+        "ok": probe.ok,
+        "failure": wording.failure_sentence(probe.failure) if probe.failure else "",
+        "codec": {"h264": "H.264", "hevc": "H.265"}.get(probe.codec, probe.codec) or "—",
+        "size": f"{probe.width}×{probe.height}" if probe.width else "—",
+        "size_matches": probe.size_matches is not False,
+        "fps": _number(probe.fps, ".1f"),
+        "bitrate": _number(probe.bitrate_bps and probe.bitrate_bps / 1e6, ".2f"),
+        "gop": _number(probe.gop_s, ".1f"),
+        "delay": _number(probe.first_frame_delay_s, ".2f"),
+        "jitter": _number(probe.jitter_ms, ".0f"),
+        "audio": "有" if probe.audio else "无",
+        "diagnosis": wording.diagnosis_sentence(camera.diagnosis),
+        "diagnosis_ok": not camera.diagnosis.faults,
+        "findings": [wording.finding_sentence(finding) for finding in camera.diagnosis.findings],
+        "picture": f"{camera.camera_id}.jpg" if camera.picture is not None else None,
+    }
+
+
+def _failure(target: TargetVerdict) -> dict[str, Any]:
+    """The parts that are against it, the binding one first."""
+    against = sorted(
+        (part for part in target.parts if part.outcome is not Outcome.PASS),
+        key=lambda part: part is not target.binding,
+    )
+    return {
+        "name": wording.target_name(target),
+        "outcome": target.outcome.value,
+        "outcome_name": wording.outcome_name(target.outcome),
+        "reasons": [_reason(target, part) for part in against],
+        "mend": wording.mend_sentence(target.mend),
+        "mend_verified": target.mend is not None and target.mend.verified,
+    }
+
+
+def _reason(target: TargetVerdict, part: PartVerdict) -> str:
+    return wording.cause_sentence(target, part) or wording.outcome_name(part.outcome)
+
+
+def _rules(profile: Profile) -> list[dict[str, str]]:
+    named = [(wording.part_name(part), rule) for part, rule in profile.seat.items()]
+    named += [(wording.zone_name(kind), rule) for kind, rule in profile.zones.items()]
+    return [
+        {
+            "name": name,
+            "rule": f"{wording.level_name(rule.level)}级 ≥{rule.px_per_m:g}像素/米，可见≥{rule.visible:.0%}，"
+            f"≥{rule.cameras}台",
+        }
+        for name, rule in named
+    ]
+
+
+def _recording(recording: CameraRecording) -> dict[str, Any]:
+    return {
+        "camera": recording.camera_id,
+        "segments": recording.segments,
+        "seconds": f"{recording.seconds:.1f}",
+        "asked": f"{recording.asked_s:g}",
+        "frames": recording.frames,
+        "megabytes": f"{recording.bytes / 1e6:.2f}",
+        "valid": recording.valid,
+        "result": "回放正常，摘要与日志一致" if recording.valid else "；".join(recording.problems),
+    }
+
+
+def _number(value: float | None, form: str) -> str:
+    return "—" if value is None else format(value, form)
+
+
+def _qr(text: str) -> bytes:
+    """Error level M: a folded or stained sheet still reads."""
+    buffer = io.BytesIO()
+    segno.make(text, error="m").save(buffer, kind="svg", border=2, xmldecl=False)
+    return buffer.getvalue()
