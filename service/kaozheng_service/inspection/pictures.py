@@ -22,7 +22,7 @@ JPEG_QUALITY = 82
 def write_picture(frame: Frame, room: Room, camera: Camera, verdict: RoomVerdict, path: Path) -> Path:
     """Draw the outlines of every seat and zone on ``frame`` and write it to the JPEG file ``path``.
 
-    A frame of another size than the camera's stated one is scaled to it: then outlines may be off, and show it.
+    A frame of another size than the camera's stated one is scaled: then outlines may be off, and show it.
     """
     height_px = round(frame.shape[0] * WIDTH_PX / frame.shape[1])
     small = cv2.resize(frame, (WIDTH_PX, height_px), interpolation=cv2.INTER_AREA)
