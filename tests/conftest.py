@@ -31,7 +31,9 @@ def need() -> Callable[[bool, str], None]:
 @pytest.fixture(scope="session")
 def small_archives() -> ModuleType:
     """The module ``tests/small_archive.py``."""
-    spec = importlib.util.spec_from_file_location("small_archive", Path(__file__).with_name("small_archive.py"))
+    spec = importlib.util.spec_from_file_location(
+        "small_archive", Path(__file__).with_name("small_archive.py")
+    )
     assert spec is not None
     assert spec.loader is not None
     module = sys.modules["small_archive"] = importlib.util.module_from_spec(spec)

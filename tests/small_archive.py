@@ -1,4 +1,4 @@
-"""A small real archive for tests: the demo site, 2 s segments made by ffmpeg's own segment muxer, rows and records."""
+"""A small real archive for tests: the demo site, 2 s segments from ffmpeg's segment muxer, rows and records."""
 
 from __future__ import annotations
 
@@ -24,9 +24,30 @@ DEMO_SITE = Path(__file__).resolve().parents[1] / "configs" / "demo" / "site.yam
 def make_segments(folder: Path, count: int, *, encoder: str = "libx264", size: str = "640x360") -> list[Path]:
     """``count`` files of 2 s, fragmented MP4 with running timestamps, as a recorder leaves them."""
     folder.mkdir(parents=True, exist_ok=True)
-    options = {"libx264": ["-preset", "ultrafast"], "libx265": ["-preset", "ultrafast", "-x265-params", "log-level=none"]}
-    command = [imageio_ffmpeg.get_ffmpeg_exe(), "-v", "error", "-f", "lavfi", "-i", f"testsrc2=size={size}:rate=25"]
-    command += ["-t", str(count * SEGMENT_S), "-c:v", encoder, *options[encoder], "-g", "50", "-keyint_min", "50"]
+    options = {
+        "libx264": ["-preset", "ultrafast"],
+        "libx265": ["-preset", "ultrafast", "-x265-params", "log-level=none"],
+    }
+    command = [
+        imageio_ffmpeg.get_ffmpeg_exe(),
+        "-v",
+        "error",
+        "-f",
+        "lavfi",
+        "-i",
+        f"testsrc2=size={size}:rate=25",
+    ]
+    command += [
+        "-t",
+        str(count * SEGMENT_S),
+        "-c:v",
+        encoder,
+        *options[encoder],
+        "-g",
+        "50",
+        "-keyint_min",
+        "50",
+    ]
     command += ["-sc_threshold", "0", "-pix_fmt", "yuv420p", "-f", "segment", "-segment_time", str(SEGMENT_S)]
     command += ["-segment_start_number", "1", "-segment_format", "mp4", "-segment_format_options"]
     command += ["movflags=frag_keyframe+empty_moov+default_base_moof", str(folder / "seg-%05d.mp4")]
@@ -115,7 +136,7 @@ class SmallArchive:
         codec: str = "h264",
         without: tuple[int, ...] = (),
     ) -> str:
-        """Record ``segments`` files from ``opened_at`` on; ``segment_s`` other than 2 stretches their rows only."""
+        """Record ``segments`` files from ``opened_at`` on; ``segment_s`` stretches their rows, not the media."""
         files = media or self.media
         take_id = f"{window_id}/{camera}/take-{number:04d}"
         with self.station.sessions.begin() as session:
@@ -183,7 +204,13 @@ class SmallArchive:
         return take_id
 
     def gap(
-        self, window_id: str, camera: str, starts_at: datetime, ends_at: datetime, cause: str = "stream_lost", detail: str = ""
+        self,
+        window_id: str,
+        camera: str,
+        starts_at: datetime,
+        ends_at: datetime,
+        cause: str = "stream_lost",
+        detail: str = "",
     ) -> None:
         """Explain why ``camera`` did not record."""
         with self.station.sessions.begin() as session:

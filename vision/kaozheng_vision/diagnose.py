@@ -58,8 +58,8 @@ BLURRED_RATIO = 0.008
 FLAT_DEVIATION = 8.0
 # Frozen: share of pixels that change by more than 2 of 255 between keyframes, below. Measured over 2 s: whole
 # real pictures 0.05 and more, the middle one of 48 tiles (people move in few) 0.0066 and more. One picture
-# repeated and encoded at 1.5 Mbit/s, H.264 and H.265: at most 0.0005; at 0.3 Mbit/s under 0.002 only after the
-# encoder has settled for 6 s, so a low rate can hide a freeze that has just begun.
+# repeated and encoded at 1.5 Mbit/s, H.264 and H.265: up to 0.0005; at 0.3 Mbit/s under 0.002 only once the
+# encoder has settled for 6 s: so a low rate can hide a freeze that has just begun.
 FROZEN_SHARE = 0.002
 CHANGE_LEVELS = 2
 # Three pictures over two seconds: two equal ones can come from an encoder that repeats a frame.

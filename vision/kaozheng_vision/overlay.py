@@ -64,9 +64,12 @@ def draw_outlines(
             for polygon in parts.values():
                 _draw_polygon(picture, polygon, lines[label], width_px, dark=dark)
     for label, parts in outlines.items():
-        middle = _label_place(parts, frame.shape[1], frame.shape[0])
-        if middle is not None:
-            _draw_label(picture, label, middle, lines[label].colour, scale)
+        place = _label_place(parts, frame.shape[1], frame.shape[0])
+        if place is not None:
+            middle, room_px = place
+            # A far desk gets a small number, so that it does not cover its neighbours.
+            size = min(scale, max(0.62 * scale, scale * room_px / (70 * scale)))
+            _draw_label(picture, label, middle, lines[label].colour, size)
     return picture
 
 
@@ -126,12 +129,13 @@ def _fixed(point: Point) -> tuple[int, int]:
     return round((point[0] - 0.5) * 2**_SHIFT), round((point[1] - 0.5) * 2**_SHIFT)
 
 
-def _label_place(parts: Mapping[str, Points], width_px: int, height_px: int) -> Point | None:
+def _label_place(parts: Mapping[str, Points], width_px: int, height_px: int) -> tuple[Point, float] | None:
+    """The middle of the first part that has it in the picture, and how wide that part is, pixels."""
     for polygon in parts.values():
         if len(polygon) and np.isfinite(polygon).all():
             x, y = polygon.mean(axis=0)
             if 0 <= x < width_px and 0 <= y < height_px:
-                return float(x), float(y)
+                return (float(x), float(y)), float(np.ptp(polygon[:, 0]))
     return None
 
 

@@ -1,4 +1,4 @@
-"""Seat and moment in, footage out: which cameras see the seat, best first, and in which file the moment is."""
+"""Seat and moment in, footage out: which cameras see the seat, best first, and which file holds the moment."""
 
 from __future__ import annotations
 
@@ -70,7 +70,9 @@ def find(
     number = _known_seat(room, seat) if seat is not None else None
     last = until if until is not None else at
     if last < at:
-        raise UserError(f"the range ends before it begins: {last.isoformat()} is before {at.isoformat()}; swap them")
+        raise UserError(
+            f"the range ends before it begins: {last.isoformat()} is before {at.isoformat()}; swap them"
+        )
     starts_at, ends_at = at - timedelta(seconds=around_s), last + timedelta(seconds=around_s)
     if not timedelta(0) < ends_at - starts_at <= LONGEST_RANGE:
         raise UserError("the range must be longer than nothing and at most 24 hours; ask for a shorter one")
@@ -144,7 +146,12 @@ def _camera(
     timeline = camera_timeline(station, session, room.id, camera_id, starts_at, ends_at, present=present)
     gaps = session.scalars(
         select(Gap)
-        .where(Gap.room_id == room.id, Gap.camera_id == camera_id, Gap.starts_at < ends_at, Gap.ends_at > starts_at)
+        .where(
+            Gap.room_id == room.id,
+            Gap.camera_id == camera_id,
+            Gap.starts_at < ends_at,
+            Gap.ends_at > starts_at,
+        )
         .order_by(Gap.starts_at)
     )
     width, height = room.camera(camera_id).resolution
@@ -155,14 +162,21 @@ def _camera(
         height_px=height,
         sight=sight,
         at_moment=moment.state,
-        segments=_segments(session, room.id, camera_id, at if moment.state is State.RECORDED else None, starts_at, ends_at),
+        segments=_segments(
+            session, room.id, camera_id, at if moment.state is State.RECORDED else None, starts_at, ends_at
+        ),
         gaps=tuple(FoundGap(gap.starts_at, gap.ends_at, gap.cause, gap.detail, gap.leaf) for gap in gaps),
         timeline=timeline,
     )
 
 
 def _segments(
-    session: Session, room_id: str, camera_id: str, at: datetime | None, starts_at: datetime, ends_at: datetime
+    session: Session,
+    room_id: str,
+    camera_id: str,
+    at: datetime | None,
+    starts_at: datetime,
+    ends_at: datetime,
 ) -> tuple[FoundSegment, ...]:
     """The files that touch the range. The moment belongs to the last that begins no later than it."""
     rows = list(
@@ -219,7 +233,9 @@ def _nearest(
     )
 
 
-def _windows(session: Session, room_id: str, starts_at: datetime, ends_at: datetime) -> tuple[FoundWindow, ...]:
+def _windows(
+    session: Session, room_id: str, starts_at: datetime, ends_at: datetime
+) -> tuple[FoundWindow, ...]:
     rows = session.scalars(
         select(Window)
         .where(Window.room_id == room_id, Window.starts_at < ends_at, Window.ends_at > starts_at)

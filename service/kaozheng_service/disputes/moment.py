@@ -10,7 +10,9 @@ from kaozheng_service.clock import now
 from kaozheng_service.errors import UserError
 
 _CLOCK = re.compile(r"\d{1,2}:\d{2}(:\d{2}(\.\d+)?)?")
-_FORMS = 'write it as "2024-11-23 09:30:15", "09:30:15" for today, or with its zone as 2024-11-23T09:30:15+08:00'
+_FORMS = (
+    'write it as "2024-11-23 09:30:15", "09:30:15" for today, or with its zone as 2024-11-23T09:30:15+08:00'
+)
 
 
 def parse_moment(text: str, timezone: ZoneInfo | str, *, today: date | None = None) -> datetime:
@@ -49,9 +51,13 @@ def _at_the_site(wall: datetime, zone: tzinfo, written: str) -> datetime:
     if earlier.utcoffset() == later.utcoffset():
         return earlier
     if earlier.astimezone(UTC).astimezone(zone).replace(tzinfo=None) != wall:
-        raise UserError(f"the time {written!r} does not exist in {zone}: the clock was put forward over it; {_FORMS}")
+        raise UserError(
+            f"the time {written!r} does not exist in {zone}: the clock was put forward over it; {_FORMS}"
+        )
     first, second = (moment.isoformat(timespec="seconds") for moment in (earlier, later))
-    raise UserError(f"the time {written!r} comes twice in {zone}: the clock was put back; write {first} or {second}")
+    raise UserError(
+        f"the time {written!r} comes twice in {zone}: the clock was put back; write {first} or {second}"
+    )
 
 
 def _in_range(moment: datetime, written: str) -> datetime:

@@ -75,7 +75,9 @@ def seat_sights(site: Site, room: RoomConfig, number: str) -> dict[str, SeatSigh
             if sight.camera_id == camera.id
         )
         deciding = [part for part in parts if part.part in DECIDING] or list(parts)
-        outcome = max((part.outcome for part in deciding), key=_BEST_FIRST.__getitem__, default=Outcome.UNDETERMINED)
+        outcome = max(
+            (part.outcome for part in deciding), key=_BEST_FIRST.__getitem__, default=Outcome.UNDETERMINED
+        )
         sights[camera.id] = SeatSight(camera.id, outcome, parts, seat_box(seat, camera))
     return sights
 

@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
+from itertools import pairwise
 from pathlib import Path
 
 from sqlalchemy import func, select
@@ -61,7 +62,9 @@ def camera_timeline(
     another by number count as unbroken: a take is one uninterrupted run. A take that is open counts as far as
     its file grows: where no byte came for longer than the site's ``silence_s``, the line says so.
     """
-    windows = [window for window in _windows(session, room_id, starts_at, ends_at) if camera_id in window.cameras]
+    windows = [
+        window for window in _windows(session, room_id, starts_at, ends_at) if camera_id in window.cameras
+    ]
     layers = [
         *_recorded(session, room_id, camera_id, starts_at, ends_at),
         *_writing(station, session, room_id, camera_id, present),
@@ -74,7 +77,9 @@ def camera_timeline(
 
 
 def _windows(session: Session, room_id: str, starts_at: datetime, ends_at: datetime) -> list[Window]:
-    query = select(Window).where(Window.room_id == room_id, Window.starts_at < ends_at, Window.ends_at > starts_at)
+    query = select(Window).where(
+        Window.room_id == room_id, Window.starts_at < ends_at, Window.ends_at > starts_at
+    )
     return list(session.scalars(query.order_by(Window.starts_at)))
 
 
@@ -117,7 +122,9 @@ def _recorded(
     return stretches
 
 
-def _writing(station: Station, session: Session, room_id: str, camera_id: str, present: datetime) -> list[Stretch]:
+def _writing(
+    station: Station, session: Session, room_id: str, camera_id: str, present: datetime
+) -> list[Stretch]:
     """From the end of the last closed segment on, for takes that are open, as far as bytes came."""
     query = (
         select(Take.id, Take.folder, Take.opened_at, func.max(Segment.ends_at))
@@ -153,13 +160,17 @@ def newest_file(folder: Path) -> NewestFile | None:
             if path.suffix == ".mp4":
                 facts = path.stat()
                 if facts.st_size > 0:
-                    found.append(NewestFile(path.name, facts.st_size, datetime.fromtimestamp(facts.st_mtime, UTC)))
+                    found.append(
+                        NewestFile(path.name, facts.st_size, datetime.fromtimestamp(facts.st_mtime, UTC))
+                    )
     except OSError:
         return None
     return max(found, key=lambda file: file.written_at, default=None)
 
 
-def _gaps(session: Session, room_id: str, camera_id: str, starts_at: datetime, ends_at: datetime) -> list[Stretch]:
+def _gaps(
+    session: Session, room_id: str, camera_id: str, starts_at: datetime, ends_at: datetime
+) -> list[Stretch]:
     query = select(Gap).where(
         Gap.room_id == room_id, Gap.camera_id == camera_id, Gap.starts_at < ends_at, Gap.ends_at > starts_at
     )
@@ -178,12 +189,12 @@ def _flatten(layers: Iterable[Stretch], starts_at: datetime, ends_at: datetime) 
     ]
     edges = sorted({edge for layer in clipped for edge in (layer.starts_at, layer.ends_at)})
     line: list[Stretch] = []
-    for begin, end in zip(edges, edges[1:], strict=False):
+    for begin, end in pairwise(edges):
         top = next(layer for layer in clipped if layer.starts_at <= begin and layer.ends_at >= end)
         # A hole thinner than the rounding of times belongs to what stands before it.
-        if line and (end - begin < TOUCHING and top.state is not State.RECORDED):
-            line[-1] = replace(line[-1], ends_at=end)
-        elif line and _alike(line[-1], top):
+        if (line and (end - begin < TOUCHING and top.state is not State.RECORDED)) or (
+            line and _alike(line[-1], top)
+        ):
             line[-1] = replace(line[-1], ends_at=end)
         else:
             line.append(replace(top, starts_at=begin, ends_at=end))
@@ -191,4 +202,9 @@ def _flatten(layers: Iterable[Stretch], starts_at: datetime, ends_at: datetime) 
 
 
 def _alike(left: Stretch, right: Stretch) -> bool:
-    return (left.state, left.take, left.cause, left.detail) == (right.state, right.take, right.cause, right.detail)
+    return (left.state, left.take, left.cause, left.detail) == (
+        right.state,
+        right.take,
+        right.cause,
+        right.detail,
+    )

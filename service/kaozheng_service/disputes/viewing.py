@@ -1,7 +1,7 @@
 """Footage made playable in a browser. For viewing only: never evidence, never hashed, never exported.
 
 A clip is a run of whole segments of one take, so its timeline has no jump: a gap ends a clip. H.264 is
-copied bit for bit into one MP4 with its index in front; H.265 is turned into H.264, which every browser plays.
+copied bit for bit into an MP4 with its index in front; H.265 is turned into H.264, which every browser plays.
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ class Clip:
 
 
 def clips_of(segments: tuple[FoundSegment, ...]) -> tuple[Clip, ...]:
-    """Cut found segments into clips: at a new take, at a missing number, and at the longest that is served."""
+    """Found segments as clips: cut at a new take, at a missing number, and at the longest served."""
     clips: list[Clip] = []
     for segment in segments:
         longest = LONGEST_CLIP if segment.codec in PLAYABLE else LONGEST_ENCODED_CLIP
@@ -66,7 +66,9 @@ def clips_of(segments: tuple[FoundSegment, ...]) -> tuple[Clip, ...]:
         ):
             clips[-1] = Clip(clip.take, clip.first, segment.number, clip.starts_at, segment.ends_at)
         else:
-            clips.append(Clip(segment.take, segment.number, segment.number, segment.starts_at, segment.ends_at))
+            clips.append(
+                Clip(segment.take, segment.number, segment.number, segment.starts_at, segment.ends_at)
+            )
     return tuple(clips)
 
 
@@ -110,18 +112,26 @@ def _make(station: Station, segments: list[Segment], target: Path) -> None:
     files = [station.archive / segment.path for segment in segments]
     for file in files:
         if not file.is_file():
-            raise ServiceError(f"{file.name} of take {segments[0].take_id} is not in the archive; verify the archive")
+            raise ServiceError(
+                f"{file.name} of take {segments[0].take_id} is not in the archive; verify the archive"
+            )
     target.parent.mkdir(parents=True, exist_ok=True)
     for left in target.parent.glob("*.part"):
         left.unlink(missing_ok=True)
     with _parts_list(target, files) as parts:
         partial = target.with_suffix(".part")
         command = viewing_copy_command(parts, partial, encode=segments[0].codec not in PLAYABLE)
-        run = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True, errors="replace")
+        run = subprocess.run(
+            command, stdin=subprocess.DEVNULL, capture_output=True, text=True, errors="replace"
+        )
         if run.returncode != 0 or not partial.is_file() or partial.stat().st_size == 0:
             partial.unlink(missing_ok=True)
-            reason = run.stderr.strip().splitlines()[-1:] or [f"exit code {run.returncode}"]
-            raise ServiceError(f"take {segments[0].take_id} cannot be made playable: {reason[0]}; export it instead")
+            reason = (run.stderr.strip().splitlines() or [f"exit code {run.returncode}"])[-1]
+            for folder in (station.archive.resolve(), target.parent):
+                reason = reason.replace(f"{folder}/", "")
+            raise ServiceError(
+                f"take {segments[0].take_id} cannot be made playable: {reason}; export it instead"
+            )
         partial.replace(target)
 
 

@@ -14,15 +14,13 @@ from typing import Any
 import manimgx_fonts_cjk
 import segno
 import typst
-from kaozheng_coverage.camera import Camera
 from kaozheng_coverage.plan import plan_svg
 from kaozheng_coverage.profile import Profile
-from kaozheng_coverage.room import Room
 from kaozheng_coverage.verdict import Outcome, PartVerdict, TargetVerdict
 
 from kaozheng_service import wording
 from kaozheng_service.config.geometry import room_cameras, room_geometry, room_profile
-from kaozheng_service.config.site import RoomConfig, Site
+from kaozheng_service.config.site import Site
 from kaozheng_service.inspection.checklist import CHECKLIST
 from kaozheng_service.inspection.result import CameraInspection, CameraRecording, RoomInspection
 
@@ -38,17 +36,16 @@ def acceptance_sheet(site: Site, inspection: RoomInspection, out: Path) -> Path:
     ``out``. The same inspection gives the same bytes: no system font and no clock enter.
     """
     room = site.room(inspection.room_id)
-    geometry, cameras = room_geometry(room), room_cameras(room)
-    profile = room_profile(site, room)
+    plan = plan_svg(room_geometry(room), room_cameras(room), inspection.verdict)
     with tempfile.TemporaryDirectory(prefix="kaozheng-sheet-") as folder:
         desk = Path(folder)
         shutil.copyfile(TEMPLATE, desk / "sheet.typ")
-        (desk / "plan.svg").write_text(plan_svg(geometry, cameras, inspection.verdict), encoding="utf-8")
+        (desk / "plan.svg").write_text(plan, encoding="utf-8")
         (desk / "checkpoint.svg").write_bytes(_qr(inspection.checkpoint))
         for camera in inspection.cameras:
             if camera.picture is not None:
                 shutil.copyfile(camera.picture, desk / f"{camera.camera_id}.jpg")
-        data = _data(site, room, geometry, cameras, profile, inspection)
+        data = sheet_data(site, inspection)
         (desk / "data.json").write_text(json.dumps(data, ensure_ascii=False), encoding="utf-8")
         typst.compile(
             str(desk / "sheet.typ"),
@@ -61,15 +58,11 @@ def acceptance_sheet(site: Site, inspection: RoomInspection, out: Path) -> Path:
     return out
 
 
-def _data(
-    site: Site,
-    room: RoomConfig,
-    geometry: Room,
-    cameras: tuple[Camera, ...],
-    profile: Profile,
-    inspection: RoomInspection,
-) -> dict[str, Any]:
-    verdict = inspection.verdict
+def sheet_data(site: Site, inspection: RoomInspection) -> dict[str, Any]:
+    """Every word and number of the sheet, in Chinese and in the site's time; ``sheet.typ`` only places them."""
+    room, verdict = site.room(inspection.room_id), inspection.verdict
+    geometry = room_geometry(room)
+    profile = room_profile(site, room)
     building = next((one for one in site.buildings if one.id == room.building), None)
     return {
         "site": site.name,
@@ -80,7 +73,7 @@ def _data(
         "at": _local(site, inspection.at),
         "id": inspection.id,
         "profile": f"{wording.profile_name(profile.id)}（{profile.id} 第{profile.version}版）",
-        "size": f"{len(geometry.seats)}个座位 · {len(geometry.zones)}个区域 · {len(cameras)}台摄像机",
+        "size": f"{len(geometry.seats)}个座位 · {len(geometry.zones)}个区域 · {len(room.cameras)}台摄像机",
         "outcome": inspection.outcome,
         "outcome_name": wording.inspection_outcome_name(inspection.outcome),
         "reasons": list(inspection.reasons),

@@ -60,7 +60,9 @@ def create_app(station: Station) -> FastAPI:
     ) -> Response:
         asked = {"room": room, "seat": seat, "at": at, "minutes": minutes, "camera": camera}
         status_code, context = footage_page(station, {name: text or "" for name, text in asked.items()})
-        return templates.TemplateResponse(request, "footage.html", context, status_code=status_code, headers=FRESH)
+        return templates.TemplateResponse(
+            request, "footage.html", context, status_code=status_code, headers=FRESH
+        )
 
     @app.get("/api/v1/find")
     def find_footage(
@@ -99,19 +101,16 @@ def _day(text: str | None) -> date | None:
         raise UserError(f"the day {text!r} is not understood; write it as 2024-11-23") from None
 
 
-def _service_error(_request: Request, error: Exception) -> Response:
-    assert isinstance(error, ServiceError)
+def _service_error(_request: Request, error: ServiceError) -> Response:
     return problem_of(error)
 
 
-def _invalid_request(_request: Request, error: Exception) -> Response:
-    assert isinstance(error, RequestValidationError)
+def _invalid_request(_request: Request, error: RequestValidationError) -> Response:
     faults = "; ".join(f"{'.'.join(map(str, fault['loc'][1:]))}: {fault['msg']}" for fault in error.errors())
     return problem(400, "请求有误", f"{faults}; correct the address")
 
 
-def _http_error(_request: Request, error: Exception) -> Response:
-    assert isinstance(error, HTTPException)
+def _http_error(_request: Request, error: HTTPException) -> Response:
     title = "没有这个地址" if error.status_code == 404 else "请求有误"
     return problem(error.status_code, title, f"{error.detail}; the pages are / and /footage")
 

@@ -59,14 +59,14 @@ def footage_page(station: Station, asked: dict[str, str]) -> tuple[int, dict[str
 
 
 def _form(station: Station, asked: dict[str, str]) -> dict[str, str]:
-    """What the fields show: what was typed, in the form that a date field takes where it is a moment."""
+    """What the fields show: what was typed, a moment in the one form that names it fully."""
     zone = station.site.zone
     at = asked["at"]
     try:
         moment = parse_moment(at, zone) if at else now().replace(second=0, microsecond=0)
-        at = moment.astimezone(zone).strftime("%Y-%m-%dT%H:%M:%S")
+        at = moment.astimezone(zone).strftime("%Y-%m-%d %H:%M:%S")
     except UserError:
-        at = ""
+        pass  # shown as it was typed, beside the message
     return {
         "room": asked["room"],
         "seat": asked["seat"],
@@ -115,7 +115,11 @@ def _result(station: Station, result: FindResult, camera_id: str) -> dict[str, A
         "nearest": [
             {"word": word, "camera": near.camera_id, "at": to_text(at), "query": _query(station, result, at)}
             for word, near, at in (
-                ("之前最近的录像到", result.before, result.before.at - timedelta(seconds=5) if result.before else None),
+                (
+                    "之前最近的录像到",
+                    result.before,
+                    result.before.at - timedelta(seconds=5) if result.before else None,
+                ),
                 ("之后最近的录像从", result.after, result.after.at if result.after else None),
             )
             if near is not None and at is not None
@@ -125,7 +129,11 @@ def _result(station: Station, result: FindResult, camera_id: str) -> dict[str, A
 
 def _camera(station: Station, result: FindResult, camera: FoundCamera, rank: int) -> dict[str, Any]:
     clips = [
-        {"url": f"/api/v1/clips/{quote(clip.name)}.mp4", "from": to_text(clip.starts_at), "to": to_text(clip.ends_at)}
+        {
+            "url": f"/api/v1/clips/{quote(clip.name)}.mp4",
+            "from": to_text(clip.starts_at),
+            "to": to_text(clip.ends_at),
+        }
         for clip in clips_of(camera.segments)
     ]
     timeline = [stretch_json(stretch) for stretch in camera.timeline]
@@ -170,7 +178,7 @@ def _for_player(camera: dict[str, Any]) -> dict[str, Any]:
 
 
 def _query(station: Station, result: FindResult, at: datetime) -> str:
-    local = at.astimezone(station.site.zone).strftime("%Y-%m-%dT%H:%M:%S")
+    local = at.astimezone(station.site.zone).strftime("%Y-%m-%d %H:%M:%S")
     seat = f"&seat={quote(result.seat)}" if result.seat else ""
     minutes = max(round((result.until - result.at).total_seconds() / 60), 1)
     return f"/footage?room={quote(result.room_id)}{seat}&at={quote(local)}&minutes={minutes}"

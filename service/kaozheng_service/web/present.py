@@ -62,6 +62,11 @@ def length_text(seconds: float) -> str:
     return f"{minutes}分{rest:02d}秒" if rest else f"{minutes}分钟"
 
 
+def ago_text(seconds: float) -> str:
+    """How long ago, in words that do not flicker with every update."""
+    return "刚刚" if seconds < 5 else f"{length_text(round(seconds))}前"
+
+
 def local_time(zone: ZoneInfo) -> Callable[[str | datetime | None, str], str]:
     """A filter: a moment in the site's time, by ``strftime`` form."""
 
@@ -75,7 +80,11 @@ def local_time(zone: ZoneInfo) -> Callable[[str | datetime | None, str], str]:
 
 
 def bars(
-    timeline: list[dict[str, Any]], begin: str, end: str, zone: ZoneInfo, words: Callable[[dict[str, Any]], str]
+    timeline: list[dict[str, Any]],
+    begin: str,
+    end: str,
+    zone: ZoneInfo,
+    words: Callable[[dict[str, Any]], str],
 ) -> list[Bar]:
     """A timeline (as in the JSON) on an axis from ``begin`` to ``end``; what is missing is drawn last, on top."""
     start, whole = from_text(begin), from_text(end) - from_text(begin)

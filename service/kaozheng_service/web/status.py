@@ -53,7 +53,11 @@ def station_status(station: Station, day: date | None = None) -> dict[str, Any]:
             "schema": "kaozheng/status/1",
             "at": to_text(present),
             "site": {"id": station.site.id, "name": station.site.name, "timezone": station.site.timezone},
-            "day": {"date": shown.date.isoformat(), "from": to_text(shown.starts_at), "to": to_text(shown.ends_at)},
+            "day": {
+                "date": shown.date.isoformat(),
+                "from": to_text(shown.starts_at),
+                "to": to_text(shown.ends_at),
+            },
             "daemon": daemon_state(station, present),
             "rooms": rooms,
             "windows": [_window(station, session, window, present) for window in windows],
@@ -65,20 +69,31 @@ def station_status(station: Station, day: date | None = None) -> dict[str, Any]:
 
 
 def _room(
-    station: Station, session: Session, room: RoomConfig, present: datetime, rates: dict[tuple[str, str], float]
+    station: Station,
+    session: Session,
+    room: RoomConfig,
+    present: datetime,
+    rates: dict[tuple[str, str], float],
 ) -> dict[str, Any]:
+    running = _running(session, room.id, present)
     cameras = [
-        _camera(station, session, room.id, camera.id, present, rates.get((room.id, camera.id)))
+        _camera(station, session, room.id, camera.id, running, present, rates.get((room.id, camera.id)))
         for camera in room.cameras
     ]
     return {"id": room.id, "name": room.name, "cameras": cameras}
 
 
 def _camera(
-    station: Station, session: Session, room_id: str, camera_id: str, present: datetime, rate: float | None
+    station: Station,
+    session: Session,
+    room_id: str,
+    camera_id: str,
+    running: list[Window],
+    present: datetime,
+    rate: float | None,
 ) -> dict[str, Any]:
     """``state``: recording, silent (a take is open, no bytes come), missing (should record, does not), idle."""
-    due = next((window for window in _running(session, room_id, present) if camera_id in window.cameras), None)
+    due = next((window for window in running if camera_id in window.cameras), None)
     take = session.scalars(
         select(Take)
         .where(Take.room_id == room_id, Take.camera_id == camera_id, Take.closed_at.is_(None))
@@ -115,7 +130,9 @@ def _camera(
 
 
 def _running(session: Session, room_id: str, present: datetime) -> list[Window]:
-    query = select(Window).where(Window.room_id == room_id, Window.starts_at <= present, Window.ends_at > present)
+    query = select(Window).where(
+        Window.room_id == room_id, Window.starts_at <= present, Window.ends_at > present
+    )
     return list(session.scalars(query.order_by(Window.starts_at)))
 
 
@@ -137,8 +154,12 @@ def _window(station: Station, session: Session, window: Window, present: datetim
         line = camera_timeline(
             station, session, window.room_id, camera_id, window.starts_at, window.ends_at, present=present
         )
-        seconds = {kind.value: round(sum(part.seconds for part in line if part.state is kind), 3) for kind in State}
-        cameras.append({"id": camera_id, "seconds": seconds, "timeline": [stretch_json(part) for part in line]})
+        seconds = {
+            kind.value: round(sum(part.seconds for part in line if part.state is kind), 3) for kind in State
+        }
+        cameras.append(
+            {"id": camera_id, "seconds": seconds, "timeline": [stretch_json(part) for part in line]}
+        )
     return {
         "id": window.id,
         "room": window.room_id,
@@ -184,9 +205,7 @@ def _gaps(session: Session, day: Day) -> list[dict[str, Any]]:
 
 def _bytes_per_second(session: Session) -> dict[tuple[str, str], float]:
     """Per camera, the measured rate of its newest closed segment."""
-    newest = (
-        select(func.max(Segment.id).label("id")).group_by(Segment.room_id, Segment.camera_id).subquery()
-    )
+    newest = select(func.max(Segment.id).label("id")).group_by(Segment.room_id, Segment.camera_id).subquery()
     rows = session.scalars(select(Segment).join(newest, Segment.id == newest.c.id))
     rates = {}
     for row in rows:

@@ -8,6 +8,7 @@ from pathlib import Path
 from fastapi.templating import Jinja2Templates
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
+from kaozheng_service import wording
 from kaozheng_service.config.site import Site
 from kaozheng_service.web import present, words
 
@@ -35,11 +36,13 @@ def page_templates(site: Site) -> Jinja2Templates:
         size=present.size_text,
         rate=present.rate_text,
         duration=present.length_text,
+        ago=present.ago_text,
         camera_state=words.camera_state,
         window_state=words.window_state,
-        gap_cause=words.gap_cause,
+        gap_cause=wording.gap_cause_name,
         part=words.part,
         outcome=words.outcome,
+        occluder=wording.occluder_name,
         sight_cause=words.sight_cause,
         moment_state=words.moment_state,
     )

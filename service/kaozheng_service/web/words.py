@@ -27,7 +27,7 @@ _CAMERA = {
     "starting": Word("◌", "启动中", "calm"),
     "silent": Word("✕", "无数据", "bad"),
     "missing": Word("✕", "应录未录", "bad"),
-    "idle": Word("○", "未到时段", "calm"),
+    "idle": Word("○", "待机", "calm"),
 }
 _WINDOW = {
     "upcoming": Word("○", "未开始", "calm"),
@@ -69,13 +69,11 @@ def line_verdict(seconds: dict[str, float]) -> Word:
         return Word("✕", f"无说明 {length_text(seconds[State.UNEXPLAINED.value])}", "bad")
     if seconds[State.GAP.value] > 0:
         return Word("▲", f"缺口 {length_text(seconds[State.GAP.value])}", "warn")
-    if seconds[State.WRITING.value] > 0 or (seconds[State.UPCOMING.value] > 0 and seconds[State.RECORDED.value] > 0):
+    if seconds[State.WRITING.value] > 0 or (
+        seconds[State.UPCOMING.value] > 0 and seconds[State.RECORDED.value] > 0
+    ):
         return Word("●", "至今完整", "active")
     return Word("✓", "完整", "good") if seconds[State.RECORDED.value] > 0 else Word("○", "未开始", "calm")
-
-
-def gap_cause(cause: str) -> str:
-    return gap_cause_name(cause)
 
 
 def part(name: str) -> str:

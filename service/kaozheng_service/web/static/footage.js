@@ -68,7 +68,7 @@ function play(found) {
     overlay.replaceChildren();
     if (!camera.box || !clip || (boxed && !boxed.checked)) return;
     const [left, top, right, bottom] = camera.box;
-    const stroke = width / 480;
+    const stroke = width / 320;
     for (const kind of ["halo", "box"]) {
       overlay.append(shape("rect", {
         class: kind, x: left, y: top, width: right - left, height: bottom - top,
@@ -142,6 +142,7 @@ function play(found) {
     one.addEventListener("click", () => show(camera.id, wall + Number(one.dataset.jump) * 1000, !video.paused));
   }
   playButton.addEventListener("click", () => (video.paused ? video.play().catch(() => {}) : video.pause()));
+  document.getElementById("stage").addEventListener("click", () => playButton.click());
   document.getElementById("moment").addEventListener("click", () => show(camera.id, moment, false));
   document.getElementById("speed").addEventListener("change", (event) => { video.playbackRate = Number(event.target.value); });
   document.getElementById("full").addEventListener("click", () => {

@@ -1,0 +1,131 @@
+"""How one camera sees one target: visible fraction, density, and what is in the way, worst case over statures."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import shapely
+
+from kaozheng_coverage.camera import Camera, Point3
+from kaozheng_coverage.lens import Array
+from kaozheng_coverage.profile import Part
+from kaozheng_coverage.projection import pixel_density
+from kaozheng_coverage.room import Seat, Zone
+from kaozheng_coverage.shadows import Shade, Solids, cast
+from kaozheng_coverage.targets import Patch, off_axis_deg, seat_patches, zone_patch
+from kaozheng_coverage.window import Bound, windows
+
+Target = Seat | Zone
+
+# Density is taken at the corners of what is visible and along its edges at least this often.
+_SAMPLE_M = 0.15
+_LEAST_AREA_M2 = 1e-8
+
+
+@dataclass(frozen=True, slots=True)
+class Glimpse:
+    """What a camera sees of one part: fractions of its area 0-1, density in px/m, tolerances included.
+
+    ``least`` and ``most`` are the visible fraction with aim and lens off by their tolerance against and in favour
+    of the target; ``hidden_by`` each occluder's share; ``wrong_side_deg`` how far off its front the camera stands
+    where that is too far, else None.
+    """
+
+    visible: float
+    least: float
+    most: float
+    px_per_m: float
+    outside: float
+    hidden_by: tuple[tuple[str, float], ...]
+    wrong_side_deg: float | None
+
+
+class Vantage:
+    """Everything seen from one point, whatever the camera there looks at.
+
+    Shadows depend on the point alone, so a search over aims and lenses casts them once. Not safe for two threads.
+    """
+
+    def __init__(self, position_m: Point3, solids: Solids) -> None:
+        self.position_m = position_m
+        self._eye = np.asarray(position_m, dtype=np.float64)
+        self._solids = solids
+        self._shades: dict[tuple[str, str], dict[Part, tuple[tuple[Patch, Shade], ...]]] = {}
+
+    def shades(self, target: Target) -> dict[Part, tuple[tuple[Patch, Shade], ...]]:
+        """Each part of a target with its shade, one for every stature that matters."""
+        key = target_key(target)
+        if key not in self._shades:
+            self._shades[key] = {
+                part: tuple((patch, cast(self._eye, patch, self._solids)) for patch in patches)
+                for part, patches in patches_of(target, self._eye).items()
+            }
+        return self._shades[key]
+
+    def glimpses(self, camera: Camera, target: Target) -> dict[Part, Glimpse]:
+        """What a camera at this point sees of each part of a target."""
+        return {
+            part: _worst([_glimpse(camera, self._eye, patch, shade) for patch, shade in shaded])
+            for part, shaded in self.shades(target).items()
+        }
+
+
+def target_key(target: Target) -> tuple[str, str]:
+    """What tells one target of a room from another."""
+    return ("seat", target.number) if isinstance(target, Seat) else ("zone", target.id)
+
+
+def patches_of(target: Target, eye: Array) -> dict[Part, tuple[Patch, ...]]:
+    """The parts of a seat, or the single part of a zone, as seen from ``eye``."""
+    if isinstance(target, Seat):
+        return seat_patches(target, eye)
+    return {Part.AREA: (zone_patch(target, eye),)}
+
+
+def _glimpse(camera: Camera, eye: Array, patch: Patch, shade: Shade) -> Glimpse:
+    angle_deg = off_axis_deg(patch, eye)
+    if angle_deg >= patch.widest_deg:
+        return Glimpse(0.0, 0.0, 0.0, 0.0, 0.0, (), angle_deg)
+    total = patch.outline.area
+    framed = windows(camera, patch)
+    shown: dict[Bound, shapely.Geometry] = {}
+    for bound, window in framed.items():
+        shown[bound] = shade.unhidden if window is None else shapely.intersection(shade.unhidden, window)
+    stated = framed[Bound.STATED]
+    outside = 0.0
+    if stated is not None:
+        outside = 1.0 - float(shapely.area(shapely.intersection(patch.outline, stated))) / total
+    fractions = {bound: min(1.0, float(shapely.area(piece)) / total) for bound, piece in shown.items()}
+    # Tolerances only ever take away or add: rounding must not turn that round.
+    visible = fractions[Bound.STATED]
+    return Glimpse(
+        visible=visible,
+        least=min(visible, fractions[Bound.LEAST]),
+        most=max(visible, fractions[Bound.MOST]),
+        px_per_m=_least_density(camera, patch, shown[Bound.STATED]),
+        outside=max(0.0, outside),
+        hidden_by=shade.hidden_by,
+        wrong_side_deg=None,
+    )
+
+
+def _least_density(camera: Camera, patch: Patch, shown: shapely.Geometry) -> float:
+    if float(shapely.area(shown)) <= _LEAST_AREA_M2:
+        return 0.0
+    rim = shapely.get_coordinates(shapely.segmentize(shown, _SAMPLE_M))
+    return float(pixel_density(camera, patch.to_room(rim), patch.tangents).min())
+
+
+def _worst(glimpses: list[Glimpse]) -> Glimpse:
+    """The worst of each number; what hides is taken from the stature of which least is visible."""
+    least = min(glimpses, key=lambda glimpse: glimpse.visible)
+    return Glimpse(
+        visible=least.visible,
+        least=min(glimpse.least for glimpse in glimpses),
+        most=min(glimpse.most for glimpse in glimpses),
+        px_per_m=min(glimpse.px_per_m for glimpse in glimpses),
+        outside=least.outside,
+        hidden_by=least.hidden_by,
+        wrong_side_deg=least.wrong_side_deg,
+    )

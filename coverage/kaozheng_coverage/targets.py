@@ -1,0 +1,166 @@
+"""What is looked at: the parts of a seat and the zones, as flat patches in the room."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+import shapely
+
+from kaozheng_coverage.lens import Array
+from kaozheng_coverage.person import CHAIR_HEIGHT_M, STATURES, Stature, person_id, seat_frame
+from kaozheng_coverage.profile import Part
+from kaozheng_coverage.room import Point2, Seat, Zone
+
+# The back of a hand on a keyboard or on paper lies about its own thickness (GB/T 10000-1988: 28 mm) above it.
+HAND_THICKNESS_M = 0.03
+# Both forearms on the desk, elbow to elbow: as broad as the broadest shoulders (male P95).
+HANDS_WIDTH_M = 0.469
+# A zone flatter than this is a surface to look down on (a table with papers), not a volume.
+FLAT_ZONE_M = 0.3
+# A bag shown towards one side is not seen from farther round than this: at 75 degrees its width appears at a
+# quarter, and the writing across the seal is lost whatever the density along it.
+WRONG_SIDE_DEG = 75.0
+
+_UP = np.array([0.0, 0.0, 1.0])
+
+
+@dataclass(frozen=True)
+class Patch:
+    """A flat piece of a target.
+
+    Attributes
+    ----------
+    origin : (3,) metres, a point of its plane
+    tangents : (2, 3), orthonormal, first along the floor; ``normal`` = first x second points to the visible side
+    outline : polygon in the plane's own metres along the two tangents
+    own : ids of the occluders that belong to the target itself and do not hide it
+    widest_deg : an eye farther off the normal than this is on the wrong side
+    """
+
+    origin: Array
+    tangents: Array
+    outline: shapely.Polygon
+    own: frozenset[str]
+    widest_deg: float = 90.0
+
+    @cached_property
+    def normal(self) -> Array:
+        return np.cross(self.tangents[0], self.tangents[1])
+
+    @cached_property
+    def corners(self) -> Array:
+        """The outline's corners in room coordinates, (N, 3)."""
+        return self.to_room(np.asarray(self.outline.exterior.coords)[:-1])
+
+    def to_room(self, points: Array) -> Array:
+        """Points (N, 2) of the plane in room coordinates, (N, 3)."""
+        return np.asarray(self.origin + np.asarray(points) @ self.tangents)
+
+
+def seat_patches(seat: Seat, eye: Array) -> dict[Part, tuple[Patch, ...]]:
+    """The parts of a seat as seen from ``eye`` (3,): for each part one patch for every stature that matters.
+
+    Head and torso are upright patches turned towards the eye; hands and desk lie flat. The body does not hide
+    its own head and torso, and does hide its own hands and desk. Only the torso above the desk top is asked for,
+    and only the desk between the sitter and the screen: nothing is written behind a screen.
+    """
+    body_id = frozenset({person_id(seat)})
+    parts: dict[Part, tuple[Patch, ...]] = {
+        Part.HEAD: tuple(_head(seat, stature, eye, body_id) for stature in STATURES),
+        Part.TORSO: tuple(_torso(seat, stature, eye, body_id) for stature in STATURES),
+    }
+    desk, monitor = seat.desk, seat.monitor
+    usable_m = desk.depth_m
+    if monitor is not None:
+        usable_m = min(desk.depth_m, max(0.1, desk.depth_m - monitor.setback_m - monitor.thickness_m / 2))
+    near_half_m = min(desk.depth_m / 2, usable_m)
+    hands_m = min(HANDS_WIDTH_M, desk.width_m)
+    parts[Part.HANDS] = (_on_desk(seat, hands_m, near_half_m, desk.height_m + HAND_THICKNESS_M),)
+    parts[Part.DESK] = (_on_desk(seat, desk.width_m, usable_m, desk.height_m),)
+    return parts
+
+
+def zone_patch(zone: Zone, eye: Array) -> Patch:
+    """A zone as seen from ``eye``.
+
+    A flat zone is its top surface. A zone whose content faces somewhere (the sealed bag) is an upright patch across
+    its middle that faces there. Any other is an upright patch across its middle, turned towards the eye and as
+    wide as the zone looks from there.
+    """
+    area = shapely.Polygon(zone.polygon)
+    middle = (float(area.centroid.x), float(area.centroid.y))
+    if zone.top_m - zone.bottom_m < FLAT_ZONE_M:
+        return Patch(
+            np.array([0.0, 0.0, zone.top_m]),
+            np.array([[1.0, 0.0, 0.0], [0.0, 1.0, 0.0]]),
+            area,
+            frozenset(),
+        )
+    faces = zone.bearing_deg is not None
+    if zone.bearing_deg is not None:
+        bearing = math.radians(zone.bearing_deg)
+        towards = np.array([math.sin(bearing), math.cos(bearing)])
+    else:
+        towards = _towards(middle, eye, np.array([0.0, 1.0]))
+    across = np.array([-towards[1], towards[0]])
+    reach = (np.asarray(zone.polygon) - np.asarray(middle)) @ across
+    outline = shapely.box(reach.min(), zone.bottom_m, reach.max(), zone.top_m)
+    return _upright(middle, across, outline, frozenset(), WRONG_SIDE_DEG if faces else 90.0)
+
+
+def off_axis_deg(patch: Patch, eye: Array) -> float:
+    """Angle between where the patch faces and the eye, degrees, 0-180, measured in the patch's middle."""
+    middle = patch.to_room(np.array([[patch.outline.centroid.x, patch.outline.centroid.y]]))[0]
+    towards = np.asarray(eye) - middle
+    cosine = float(patch.normal @ towards / np.linalg.norm(towards))
+    return math.degrees(math.acos(max(-1.0, min(1.0, cosine))))
+
+
+def _head(seat: Seat, stature: Stature, eye: Array, own: frozenset[str]) -> Patch:
+    top_m = CHAIR_HEIGHT_M + stature.sitting_height_m
+    half_m = stature.head_breadth_m / 2
+    outline = shapely.box(-half_m, top_m - stature.head_height_m, half_m, top_m)
+    return _standing(seat, outline, eye, own)
+
+
+def _torso(seat: Seat, stature: Stature, eye: Array, own: frozenset[str]) -> Patch:
+    shoulders_m = CHAIR_HEIGHT_M + stature.shoulder_height_m
+    # A desk as high as the shoulders leaves no torso to see; a hand's breadth below them is asked for even so.
+    bottom_m = min(max(CHAIR_HEIGHT_M, seat.desk.height_m), shoulders_m - 0.1)
+    half_m = stature.shoulder_breadth_m / 2
+    return _standing(seat, shapely.box(-half_m, bottom_m, half_m, shoulders_m), eye, own)
+
+
+def _standing(seat: Seat, outline: shapely.Polygon, eye: Array, own: frozenset[str]) -> Patch:
+    frame = seat_frame(seat)
+    middle = (float(frame.body[0]), float(frame.body[1]))
+    towards = _towards(middle, eye, frame.forward)
+    return _upright(middle, np.array([-towards[1], towards[0]]), outline, own)
+
+
+def _on_desk(seat: Seat, width_m: float, depth_m: float, height_m: float) -> Patch:
+    frame = seat_frame(seat)
+    return Patch(
+        np.array([*frame.near_edge, height_m]),
+        np.array([[*frame.right, 0.0], [*frame.forward, 0.0]]),
+        shapely.box(-width_m / 2, 0.0, width_m / 2, depth_m),
+        frozenset(),
+    )
+
+
+def _upright(
+    middle: Point2, across: Array, outline: shapely.Polygon, own: frozenset[str], widest_deg: float = 90.0
+) -> Patch:
+    return Patch(
+        np.array([*middle, 0.0]), np.array([[*across, 0.0], _UP]), outline, own, widest_deg
+    )
+
+
+def _towards(middle: Point2, eye: Array, otherwise: Array) -> Array:
+    """Unit plan direction from ``middle`` to the eye; ``otherwise`` for an eye straight above."""
+    away = np.asarray(eye, dtype=np.float64)[:2] - np.asarray(middle)
+    distance = float(np.linalg.norm(away))
+    return away / distance if distance > 1e-6 else otherwise

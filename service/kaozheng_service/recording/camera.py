@@ -1,0 +1,214 @@
+"""Keeps one camera recorded for one window: run after run, until the window is over and all of it is explained."""
+
+from __future__ import annotations
+
+import errno
+import random
+import time
+from datetime import datetime
+from pathlib import Path
+
+import structlog
+from kaozheng_vision.source import Source
+
+from kaozheng_service.config.sources import camera_source
+from kaozheng_service.database import Take, Window
+from kaozheng_service.errors import ServiceError
+from kaozheng_service.recording.causes import Cause
+from kaozheng_service.recording.gaps import Circumstances, Span, explain_gaps
+from kaozheng_service.recording.take import Outcome, Run, begin_run, resume_run
+from kaozheng_service.station import Station
+
+logger = structlog.get_logger()
+
+# 1, 2, 4, 8, 8 ... s, a quarter more or less so that a room's cameras do not knock all at once: never above 10 s.
+LONGEST_PAUSE_S = 8.0
+JITTER = 0.25
+# A take shorter than this does not prove the camera well again; the pause before the next one grows.
+STEADY_S = 10.0
+
+
+class CameraKeeper:
+    """Called from one thread. ``settled`` when nothing more will be added to this camera's part of the window."""
+
+    def __init__(self, station: Station, window: Window, camera_id: str, unwatched: Span | None) -> None:
+        self.camera_id = camera_id
+        self.settled = False
+        self._station = station
+        self._window = window
+        self._unwatched = unwatched
+        local_day = window.starts_at.astimezone(station.site.zone).date().isoformat()
+        self._folder = station.archive / local_day / window.room_id / camera_id / window.id
+        self._failures: list[tuple[Cause, str]] = []
+        self._tries = 0
+        self._not_before = 0.0
+        self._begun_at = 0.0
+        self._stopped: Cause | None = None
+        self._audio_codec = "copy"
+        self._runs = self._left_runs()
+        self._in_doubt = bool(self._runs) or self._folder.exists()
+
+    @property
+    def run(self) -> Run | None:
+        """The run that is going on."""
+        return self._runs[-1] if self._runs else None
+
+    def tick(self, present: datetime, *, refusal: str | None) -> None:
+        """Do what is due now. ``refusal`` is why no recorder may be started, if so."""
+        if self.settled:
+            return
+        added = False
+        for run in list(self._runs):
+            added = run.tick(present) or added
+            if run.outcome is not None:
+                self._runs.remove(run)
+                self._learn(run, run.outcome)
+        over = present >= self._window.ends_at or self._stopped is not None
+        if added or self._in_doubt:
+            self._explain(over=False)
+        if self._runs:
+            return
+        if over:
+            self._explain(over=True)
+            self.settled = True
+        elif refusal is not None:
+            if (Cause.DISK_FULL, refusal) not in self._failures:
+                self._failures.append((Cause.DISK_FULL, refusal))
+        elif time.monotonic() >= self._not_before:
+            self._begin()
+
+    def stop(self, cause: Cause) -> None:
+        """End recording before the window does; what is then missing carries ``cause``."""
+        self._stopped = cause
+        for run in self._runs:
+            run.stop(cause)
+
+    def _begin(self) -> None:
+        try:
+            source = self._source()
+            number = self._next_number()
+            run = begin_run(
+                self._station,
+                self._window,
+                source,
+                self._folder / f"take-{number:04d}",
+                number,
+                offset_s=self._stagger_s(),
+                audio_codec=self._audio_codec,
+            )
+        except (ServiceError, OSError) as error:
+            full = isinstance(error, OSError) and error.errno == errno.ENOSPC
+            self._fail(Cause.DISK_FULL if full else Cause.UNKNOWN, str(error))
+            return
+        self._runs.append(run)
+        self._begun_at = time.monotonic()
+
+    def _learn(self, run: Run, outcome: Outcome) -> None:
+        """How long to wait before the next run, and whether it must treat the audio otherwise."""
+        if outcome.audio_unfit and self._audio_codec == "copy":
+            logger.info(
+                "the camera's audio does not fit into MP4 and is recorded as AAC", camera=self.camera_id
+            )
+            self._audio_codec = "aac"
+            return
+        if not outcome.had_media:
+            if self._stopped is None:
+                self._fail(
+                    Cause(outcome.cause) if outcome.cause in set(Cause) else Cause.UNKNOWN, outcome.detail
+                )
+            return
+        self._audio_codec = run.intent.audio_codec
+        if time.monotonic() - self._begun_at >= STEADY_S:
+            self._tries = 0
+            self._not_before = 0.0
+        else:
+            self._pause()
+
+    def _fail(self, cause: Cause, detail: str) -> None:
+        logger.warning(
+            "no recording", window=self._window.id, camera=self.camera_id, cause=cause.value, detail=detail
+        )
+        self._failures.append((cause, detail))
+        self._pause()
+
+    def _pause(self) -> None:
+        pause_s = min(2.0**self._tries, LONGEST_PAUSE_S) * random.uniform(1 - JITTER, 1 + JITTER)  # noqa: S311
+        self._tries += 1
+        self._not_before = time.monotonic() + pause_s
+
+    def _explain(self, *, over: bool) -> None:
+        found = explain_gaps(
+            self._station,
+            self._window,
+            self.camera_id,
+            self._circumstances(),
+            over=over,
+            in_doubt=self._in_doubt,
+        )
+        self._in_doubt = False
+        if found:
+            self._failures.clear()
+        for gap in found:
+            logger.warning(
+                "gap",
+                window=self._window.id,
+                camera=self.camera_id,
+                seconds=round((gap.ends_at - gap.starts_at).total_seconds(), 1),
+                cause=gap.cause,
+                detail=gap.detail,
+            )
+
+    def _circumstances(self) -> Circumstances:
+        if self._failures:
+            cause, detail = self._failures[-1]
+            times = "1 attempt" if len(self._failures) == 1 else f"{len(self._failures)} attempts"
+            return Circumstances(self._unwatched, cause, f"{times} failed, the last: {detail}")
+        if self._stopped is not None:
+            return Circumstances(
+                self._unwatched, self._stopped, "recording was stopped before the window ended"
+            )
+        return Circumstances(self._unwatched)
+
+    def _left_runs(self) -> list[Run]:
+        """Runs of an earlier process: its living recorder is adopted, what dead ones left is settled."""
+        runs = []
+        for folder in self._take_folders():
+            with self._station.sessions() as session:
+                take = session.get(Take, f"{self._window.id}/{self.camera_id}/{folder.name}")
+            if take is None or take.closed_leaf is None:
+                run = resume_run(self._station, self._window, folder, self._mask)
+                self._audio_codec = run.intent.audio_codec
+                runs.append(run)
+        return runs
+
+    def _next_number(self) -> int:
+        """The highest so far when that attempt brought no media, else one more."""
+        folders = self._take_folders()
+        if not folders:
+            return 1
+        number = int(folders[-1].name.rpartition("-")[2])
+        with self._station.sessions() as session:
+            is_take = session.get(Take, f"{self._window.id}/{self.camera_id}/{folders[-1].name}") is not None
+        return number + 1 if is_take else number
+
+    def _take_folders(self) -> list[Path]:
+        return sorted(self._folder.glob("take-*"))
+
+    def _source(self) -> Source:
+        room = self._station.site.room(self._window.room_id)
+        return camera_source(self._station.site, room.camera(self.camera_id))
+
+    def _mask(self, text: str) -> str:
+        try:
+            return self._source().mask(text)
+        except (
+            ServiceError
+        ):  # no longer in the site file; the filter beside the recorder has masked it already
+            return text
+
+    def _stagger_s(self) -> float:
+        """Where in the rhythm of segments this camera cuts, so that the site's cameras do not cut all at once."""
+        site = self._station.site
+        everyone = [(room.id, camera.id) for room in site.rooms for camera in room.cameras]
+        place = everyone.index((self._window.room_id, self.camera_id))
+        return site.recording.segment_s * place / len(everyone)

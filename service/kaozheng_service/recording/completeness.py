@@ -1,0 +1,183 @@
+"""Expected less recorded less explained: whether a window is complete, camera by camera."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import select
+
+from kaozheng_service.clock import now, to_text
+from kaozheng_service.database import Gap, Segment, Take, Window
+from kaozheng_service.errors import UserError
+from kaozheng_service.recording.gaps import BETWEEN_TAKES_S, EDGE_S, Span, holes
+from kaozheng_service.station import Station
+
+SCHEMA = "kaozheng/completeness/1"
+# From the worst to the best; the worst camera decides for the window.
+VERDICTS = ("incomplete_unexplained", "not_over", "incomplete_explained", "complete")
+
+
+@dataclass(frozen=True, slots=True)
+class ExplainedGap:
+    starts_at: datetime
+    ends_at: datetime
+    cause: str
+    detail: str
+
+    @property
+    def seconds(self) -> float:
+        return (self.ends_at - self.starts_at).total_seconds()
+
+
+@dataclass(frozen=True, slots=True)
+class CameraCompleteness:
+    """``recorded_s`` leaves out what a gap declares missing; ``unexplained_s`` counts holes beyond the tolerance."""
+
+    camera_id: str
+    expected_s: float
+    recorded_s: float
+    unexplained_s: float
+    takes: int
+    gaps: tuple[ExplainedGap, ...]
+    verdict: str
+
+    @property
+    def explained_s(self) -> float:
+        return sum(gap.seconds for gap in self.gaps)
+
+
+@dataclass(frozen=True, slots=True)
+class Completeness:
+    """``verdict``: complete, incomplete_explained, incomplete_unexplained, or not_over while it can still change."""
+
+    window_id: str
+    room_id: str
+    starts_at: datetime
+    ends_at: datetime
+    closed: bool
+    cameras: tuple[CameraCompleteness, ...]
+    verdict: str
+
+    def summary(self) -> str:
+        """One line: cameras, recorded of expected time, gaps."""
+        expected = sum(camera.expected_s for camera in self.cameras)
+        recorded = sum(camera.recorded_s for camera in self.cameras)
+        share = 100 * recorded / expected if expected else 0.0
+        gaps = sum(len(camera.gaps) for camera in self.cameras)
+        unexplained = sum(camera.unexplained_s for camera in self.cameras)
+        return (
+            f"{len(self.cameras)} cameras, {share:.1f} % of {expected:.0f} camera-seconds recorded, "
+            f"{gaps} explained gaps, {unexplained:.0f} s unexplained"
+        )
+
+
+def window_completeness(station: Station, window_id: str) -> Completeness:
+    """Judge a window by its rows. Raises UserError where there is no such window."""
+    with station.sessions() as session:
+        window = session.get(Window, window_id)
+        if window is None:
+            raise UserError(f"there is no window {window_id!r}; look for its id on the status page")
+        cameras = tuple(
+            _camera(
+                window,
+                camera,
+                session.scalars(
+                    select(Segment).join(Take).where(Take.window_id == window_id, Segment.camera_id == camera)
+                ).all(),
+                session.scalars(
+                    select(Gap)
+                    .where(Gap.window_id == window_id, Gap.camera_id == camera)
+                    .order_by(Gap.starts_at)
+                ).all(),
+                len(
+                    session.scalars(
+                        select(Take.id).where(Take.window_id == window_id, Take.camera_id == camera)
+                    ).all()
+                ),
+            )
+            for camera in window.cameras
+        )
+    return Completeness(
+        window_id=window.id,
+        room_id=window.room_id,
+        starts_at=window.starts_at,
+        ends_at=window.ends_at,
+        closed=window.closed_leaf is not None,
+        cameras=cameras,
+        verdict=min(
+            (camera.verdict for camera in cameras), key=VERDICTS.index, default="incomplete_unexplained"
+        ),
+    )
+
+
+def completeness_json(result: Completeness) -> dict[str, Any]:
+    """The result as versioned JSON."""
+    return {
+        "schema": SCHEMA,
+        "window": result.window_id,
+        "room": result.room_id,
+        "from": to_text(result.starts_at),
+        "to": to_text(result.ends_at),
+        "closed": result.closed,
+        "verdict": result.verdict,
+        "cameras": [
+            {
+                "id": camera.camera_id,
+                "verdict": camera.verdict,
+                "expected_s": round(camera.expected_s, 3),
+                "recorded_s": round(camera.recorded_s, 3),
+                "explained_s": round(camera.explained_s, 3),
+                "unexplained_s": round(camera.unexplained_s, 3),
+                "takes": camera.takes,
+                "gaps": [
+                    {
+                        "from": to_text(gap.starts_at),
+                        "to": to_text(gap.ends_at),
+                        "seconds": round(gap.seconds, 3),
+                        "cause": gap.cause,
+                        "detail": gap.detail,
+                    }
+                    for gap in camera.gaps
+                ],
+            }
+            for camera in result.cameras
+        ],
+    }
+
+
+def _camera(
+    window: Window, camera_id: str, segments: Sequence[Segment], gaps: Sequence[Gap], takes: int
+) -> CameraCompleteness:
+    whole = Span(window.starts_at, window.ends_at)
+    recorded = [Span(row.starts_at, row.ends_at) for row in segments]
+    missing = [Span(row.starts_at, row.ends_at) for row in gaps]
+    not_recorded = holes(whole, recorded)
+    declared = [part for gap in missing for part in _outside(gap, not_recorded) if part.seconds > 0]
+    recorded_s = whole.seconds - sum(hole.seconds for hole in not_recorded) - _inside(whole, declared)
+    unexplained_s = sum(
+        hole.seconds for hole in holes(whole, recorded + missing) if hole.seconds >= _tolerance_s(hole, whole)
+    )
+    explained = tuple(ExplainedGap(gap.starts_at, gap.ends_at, gap.cause, gap.detail) for gap in gaps)
+    if window.closed_leaf is None and now() < window.ends_at:
+        verdict = "not_over"
+    elif unexplained_s > 0 or window.closed_leaf is None or window.leaf is None:
+        verdict = "incomplete_unexplained"
+    else:
+        verdict = "incomplete_explained" if explained else "complete"
+    return CameraCompleteness(camera_id, whole.seconds, recorded_s, unexplained_s, takes, explained, verdict)
+
+
+def _tolerance_s(hole: Span, whole: Span) -> float:
+    return EDGE_S if whole.starts_at == hole.starts_at or whole.ends_at == hole.ends_at else BETWEEN_TAKES_S
+
+
+def _outside(span: Span, others: list[Span]) -> list[Span]:
+    return holes(span, others)
+
+
+def _inside(whole: Span, spans: list[Span]) -> float:
+    """Seconds of ``whole`` that the spans cover."""
+    return whole.seconds - sum(hole.seconds for hole in holes(whole, spans))

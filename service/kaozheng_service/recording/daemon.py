@@ -1,0 +1,129 @@
+"""The recording daemon: ticks the supervisor, and beats so that everyone can see that it lives."""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import structlog
+from apscheduler.schedulers.background import BackgroundScheduler
+
+from kaozheng_service.clock import from_text, now, to_text
+from kaozheng_service.errors import UserError
+from kaozheng_service.recording.causes import Cause
+from kaozheng_service.recording.durable import write_durably
+from kaozheng_service.recording.gaps import Span
+from kaozheng_service.recording.leases import Lease, try_lease
+from kaozheng_service.recording.supervisor import TICK_S, Supervisor
+from kaozheng_service.station import Station
+
+logger = structlog.get_logger()
+
+HEARTBEAT = "heartbeat.json"
+BEAT_S = 2.0
+# The three signals to a recorder, and the settling of what it wrote.
+STOP_S = 30.0
+
+
+class Daemon:
+    """One a site. :meth:`start` returns at once; the work is done in a thread of its own."""
+
+    def __init__(self, station: Station) -> None:
+        self._station = station
+        self._scheduler: BackgroundScheduler | None = None
+        self._supervisor: Supervisor | None = None
+        self._lease: Lease | None = None
+        self._started_at: datetime | None = None
+        self._beat_at = 0.0
+
+    def start(self) -> None:
+        """Raises UserError where another daemon of this site runs."""
+        lock = self._station.state / "locks" / "daemon.lock"
+        self._lease = try_lease(lock)
+        if self._lease is None:
+            raise UserError(
+                f"another daemon records this site already ({lock} is locked); stop that one first"
+            )
+        self._started_at = now()
+        self._supervisor = Supervisor(self._station, unwatched=self._unwatched(self._started_at))
+        self._scheduler = BackgroundScheduler(timezone=UTC)
+        self._scheduler.add_job(
+            self._tick,
+            "interval",
+            seconds=TICK_S,
+            next_run_time=now(),
+            max_instances=1,
+            coalesce=True,
+            misfire_grace_time=None,
+        )
+        self._scheduler.start()
+
+    def stop(self, *, leave_children: bool = True) -> None:
+        """End the daemon. Its recorders go on and are adopted at the next start, unless ``leave_children`` is False:
+        then they are ended, and what is missing of their windows is signed as stopped by the operator.
+        """
+        if self._scheduler is not None:
+            self._scheduler.shutdown(wait=True)
+            self._scheduler = None
+        if self._supervisor is not None:
+            if not leave_children:
+                self._supervisor.stop_recorders(Cause.STOPPED_BY_OPERATOR)
+                until = time.monotonic() + STOP_S
+                while not self._supervisor.is_idle() and time.monotonic() < until:
+                    self._supervisor.tick()
+                    time.sleep(TICK_S / 4)
+            self._beat()
+            self._supervisor.release()
+            self._supervisor = None
+        if self._lease is not None:
+            self._lease.release()
+            self._lease = None
+
+    def _tick(self) -> None:
+        assert self._supervisor is not None
+        try:
+            self._supervisor.tick()
+            if time.monotonic() - self._beat_at >= BEAT_S:
+                self._beat()
+        except Exception:
+            logger.exception("a tick of the daemon failed; the next one tries again")
+
+    def _beat(self) -> None:
+        assert self._supervisor is not None
+        beat = {
+            "schema": "kaozheng/heartbeat/1",
+            "at": to_text(now()),
+            "pid": os.getpid(),
+            "started_at": to_text(self._started_at) if self._started_at is not None else None,
+            "recording": [
+                {
+                    "window": state.window,
+                    "camera": state.camera,
+                    "take": state.take,
+                    "bytes": state.bytes,
+                    "last_segment_at": to_text(state.last_segment_at)
+                    if state.last_segment_at is not None
+                    else None,
+                }
+                for state in self._supervisor.states()
+            ],
+            "free_bytes": self._supervisor.free_bytes(),
+            "disk_low": self._supervisor.disk_is_low(),
+        }
+        write_durably(self._path, json.dumps(beat, indent=1) + "\n")
+        self._beat_at = time.monotonic()
+
+    @property
+    def _path(self) -> Path:
+        return self._station.state / HEARTBEAT
+
+    def _unwatched(self, present: datetime) -> Span:
+        """From the last daemon's last beat until now; since ever, where there was none."""
+        try:
+            last = from_text(json.loads(self._path.read_text(encoding="utf-8"))["at"])
+        except (OSError, ValueError, KeyError, TypeError):
+            last = datetime.min.replace(tzinfo=UTC)
+        return Span(last - timedelta(seconds=2 * BEAT_S) if last.year > 1 else last, present)

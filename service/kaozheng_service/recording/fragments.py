@@ -1,0 +1,148 @@
+"""How far a growing fragmented MP4 has come, read from its box headers alone (ISO/IEC 14496-12).
+
+A recorder's file is looked at every second or two; demuxing it whole each time would read it hundreds of times.
+"""
+
+from __future__ import annotations
+
+import os
+import struct
+from dataclasses import dataclass
+from pathlib import Path
+from typing import BinaryIO
+
+_MOVED_IN = (b"moov", b"trak", b"mdia", b"mvex", b"traf")
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """``media_s`` is the length of the whole fragments; ``torn`` when bytes follow that make no whole fragment."""
+
+    bytes: int
+    fragments: int
+    media_s: float
+    torn: bool
+    written_at: float  # mtime, s since the epoch
+
+
+class FragmentReader:
+    """Reads one file again and again, each time only what is new. Not for two threads at once."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._offset = 0
+        self._fragments = 0
+        self._timescale = 0
+        self._track = 0
+        self._default_duration = 0
+        self._first: int | None = None
+        self._end = 0
+
+    def read(self) -> Progress:
+        """Raises OSError where there is no such file."""
+        with self.path.open("rb") as file:
+            found = os.fstat(file.fileno())
+            while self._take_next(file, found.st_size):
+                pass
+        media = (self._end - (self._first or 0)) / self._timescale if self._timescale else 0.0
+        return Progress(found.st_size, self._fragments, media, self._offset < found.st_size, found.st_mtime)
+
+    def _take_next(self, file: BinaryIO, size: int) -> bool:
+        """Go past the next whole box, or the next fragment with its data; False where it is not all there."""
+        head = _box(file, self._offset, size)
+        if head is None:
+            return False
+        kind, body, end = head
+        if kind == b"moov":
+            self._read_track(_read(file, body, end))
+        elif kind == b"moof":
+            data = _box(file, end, size)
+            if data is None or data[0] != b"mdat":
+                return False
+            self._read_fragment(_read(file, body, end))
+            self._fragments += 1
+            end = data[2]
+        self._offset = end
+        return True
+
+    def _read_track(self, moov: bytes) -> None:
+        """The video track's id, time scale and default sample duration."""
+        track = timescale = 0
+        durations: dict[int, int] = {}
+        for kind, body in _boxes(moov):
+            if kind == b"tkhd":
+                track = _integer(body, 20 if body[0] == 1 else 12)
+            elif kind == b"mdhd":
+                timescale = _integer(body, 20 if body[0] == 1 else 12)
+            elif kind == b"hdlr" and body[8:12] == b"vide":
+                self._track, self._timescale = track, timescale
+            elif kind == b"trex":
+                durations[_integer(body, 4)] = _integer(body, 12)
+        self._default_duration = durations.get(self._track, 0)
+
+    def _read_fragment(self, moof: bytes) -> None:
+        track, duration = 0, 0
+        for kind, body in _boxes(moof):
+            if kind == b"tfhd":
+                track = _integer(body, 4)
+                duration = self._header_duration(body)
+            elif track != self._track:
+                continue
+            elif kind == b"tfdt":
+                begin = struct.unpack_from(">Q", body, 4)[0] if body[0] == 1 else _integer(body, 4)
+                self._first = begin if self._first is None else self._first
+                self._end = begin
+            elif kind == b"trun":
+                self._end += _run_duration(body, duration)
+
+    def _header_duration(self, body: bytes) -> int:
+        flags = _integer(body, 0) & 0xFFFFFF
+        if not flags & 0x08:
+            return self._default_duration
+        return _integer(body, 8 + (8 if flags & 0x01 else 0) + (4 if flags & 0x02 else 0))
+
+
+def _run_duration(body: bytes, default: int) -> int:
+    """The sum of a track run's sample durations, in its time scale."""
+    flags, count = _integer(body, 0) & 0xFFFFFF, _integer(body, 4)
+    if not flags & 0x100:
+        return count * default
+    at = 8 + (4 if flags & 0x01 else 0) + (4 if flags & 0x04 else 0)
+    step = 4 * sum(bool(flags & bit) for bit in (0x100, 0x200, 0x400, 0x800))
+    return sum(_integer(body, at + index * step) for index in range(count))
+
+
+def _box(file: BinaryIO, offset: int, size: int) -> tuple[bytes, int, int] | None:
+    """Kind, start of the body and end of the box at ``offset``; None where it is not all there."""
+    file.seek(offset)
+    head = file.read(16)
+    if len(head) < 8:
+        return None
+    length, kind, body = _integer(head, 0), head[4:8], offset + 8
+    if length == 1 and len(head) == 16:
+        length, body = struct.unpack_from(">Q", head, 8)[0], offset + 16
+    end = offset + length
+    return (kind, body, end) if body <= end <= size else None
+
+
+def _boxes(data: bytes) -> list[tuple[bytes, bytes]]:
+    """Every box inside ``data``, those within containers too, in file order."""
+    found: list[tuple[bytes, bytes]] = []
+    at = 0
+    while at + 8 <= len(data):
+        length, kind = _integer(data, at), data[at + 4 : at + 8]
+        if length < 8:
+            break
+        body = data[at + 8 : at + length]
+        found += _boxes(body) if kind in _MOVED_IN else [(kind, body)]
+        at += length
+    return found
+
+
+def _read(file: BinaryIO, begin: int, end: int) -> bytes:
+    file.seek(begin)
+    return file.read(end - begin)
+
+
+def _integer(data: bytes, at: int) -> int:
+    return int(struct.unpack_from(">I", data, at)[0])

@@ -1,0 +1,186 @@
+"""Gaps: what a window should hold and a camera did not record, each with its cause, signed once it is final."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from sqlalchemy import select
+
+from kaozheng_service.clock import now, to_text
+from kaozheng_service.database import Gap, Segment, Take, Window
+from kaozheng_service.evidence.records import GapExplained
+from kaozheng_service.recording.causes import WINDOW_ENDED, Cause
+from kaozheng_service.recording.ledger import append_once
+from kaozheng_service.recording.timing import rounded
+from kaozheng_service.station import Station
+
+# Times are known to within 1 s, so a shorter hole at a window's edge says nothing.
+EDGE_S = 1.0
+# Between two takes the recorder was surely gone; below five pictures of a 25 fps camera it may have overlapped.
+BETWEEN_TAKES_S = 0.2
+# Rows are rounded to the millisecond.
+TOUCHING = timedelta(milliseconds=2)
+
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    """From ``starts_at`` up to, not including, ``ends_at``."""
+
+    starts_at: datetime
+    ends_at: datetime
+
+    @property
+    def seconds(self) -> float:
+        return (self.ends_at - self.starts_at).total_seconds()
+
+
+@dataclass(frozen=True, slots=True)
+class Circumstances:
+    """What the supervisor knows beside the takes.
+
+    ``unwatched`` is when no supervisor ran before this one; ``cause`` and ``detail`` tell why no recorder could be
+    started since the last picture.
+    """
+
+    unwatched: Span | None = None
+    cause: Cause | None = None
+    detail: str = ""
+
+
+def explain_gaps(
+    station: Station,
+    window: Window,
+    camera_id: str,
+    circumstances: Circumstances,
+    *,
+    over: bool,
+    in_doubt: bool = False,
+) -> list[Gap]:
+    """Sign every gap of this camera that is final and not signed yet; return the new ones.
+
+    Parameters
+    ----------
+    over : the window is over and every take closed, so that the hole up to its end is final too
+    """
+    with station.sessions() as session:
+        segments = session.scalars(
+            select(Segment)
+            .join(Take)
+            .where(Take.window_id == window.id, Segment.camera_id == camera_id)
+            .order_by(Segment.starts_at)
+        ).all()
+        takes = session.scalars(
+            select(Take).where(Take.window_id == window.id, Take.camera_id == camera_id).order_by(Take.number)
+        ).all()
+        known = session.scalars(
+            select(Gap).where(Gap.window_id == window.id, Gap.camera_id == camera_id)
+        ).all()
+    covered = [Span(row.starts_at, row.ends_at) for row in (*segments, *known)]
+    whole = Span(window.starts_at, window.ends_at)
+    found = []
+    for hole in holes(whole, covered):
+        at_edge = hole.starts_at == whole.starts_at or hole.ends_at == whole.ends_at
+        final = over or any(row.starts_at >= hole.ends_at for row in segments)
+        if not final or hole.seconds < (EDGE_S if at_edge else BETWEEN_TAKES_S):
+            continue
+        cause, detail = _cause(hole, takes, segments, circumstances)
+        found.append(
+            Gap(
+                window_id=window.id,
+                room_id=window.room_id,
+                camera_id=camera_id,
+                starts_at=rounded(hole.starts_at),
+                ends_at=rounded(hole.ends_at),
+                cause=cause.value,
+                detail=detail,
+            )
+        )
+    if found:
+        with station.sessions.begin() as session:
+            session.add_all(found)
+    if found or in_doubt:
+        log_gaps(station, window.id, camera_id, in_doubt=in_doubt)
+    return found
+
+
+def holes(whole: Span, covered: list[Span]) -> list[Span]:
+    """What of ``whole`` no span covers, in order."""
+    left: list[Span] = []
+    at = whole.starts_at
+    for span in sorted(covered, key=lambda one: one.starts_at):
+        if span.starts_at > at:
+            left.append(Span(at, min(span.starts_at, whole.ends_at)))
+        at = max(at, span.ends_at)
+        if at >= whole.ends_at:
+            break
+    if at < whole.ends_at:
+        left.append(Span(at, whole.ends_at))
+    return [span for span in left if span.seconds > 0]
+
+
+def gap_row(take: Take, starts_at: datetime, ends_at: datetime, cause: Cause, detail: str) -> Gap:
+    """A gap inside a take, not yet stored."""
+    return Gap(
+        window_id=take.window_id,
+        room_id=take.room_id,
+        camera_id=take.camera_id,
+        starts_at=rounded(starts_at),
+        ends_at=rounded(ends_at),
+        cause=cause.value,
+        detail=detail,
+    )
+
+
+def log_gaps(station: Station, window_id: str, camera_id: str, *, in_doubt: bool) -> None:
+    """Give every gap of this camera that has none its record in the log."""
+    with station.sessions() as session:
+        query = select(Gap).where(Gap.window_id == window_id, Gap.camera_id == camera_id, Gap.leaf.is_(None))
+        for row in session.scalars(query.order_by(Gap.starts_at)).all():
+            record = GapExplained(
+                at=now(),
+                window=row.window_id,
+                room=row.room_id,
+                camera=row.camera_id,
+                starts_at=row.starts_at,
+                ends_at=row.ends_at,
+                cause=row.cause,
+                detail=row.detail,
+            )
+            row.leaf = append_once(station.log, record, in_doubt=in_doubt)
+            session.commit()
+
+
+def _cause(
+    hole: Span, takes: Sequence[Take], segments: Sequence[Segment], circumstances: Circumstances
+) -> tuple[Cause, str]:
+    """How the take before it ended; without one, why none could begin."""
+    unwatched = circumstances.unwatched
+    alone = unwatched is not None and unwatched.starts_at <= hole.starts_at < unwatched.ends_at
+    away = (
+        f"the service did not run until {to_text(unwatched.ends_at)}"
+        if alone and unwatched is not None
+        else ""
+    )
+    tried = circumstances.detail
+    before = _take_before(hole, takes, segments)
+    if before is not None:
+        ended_well = before.end_cause in (None, WINDOW_ENDED)
+        cause = Cause.UNKNOWN if ended_well else Cause(before.end_cause)
+        said = "the recorder ended before the window did" if ended_well else before.end_detail
+        return cause, "; ".join(part for part in (said, away, tried) if part)
+    if alone:
+        return Cause.SERVICE_NOT_RUNNING, "; ".join(part for part in (away, tried) if part)
+    if circumstances.cause is not None:
+        return circumstances.cause, tried
+    return Cause.LATE_START, f"the first picture came {hole.seconds:.1f} s after the window had begun"
+
+
+def _take_before(hole: Span, takes: Sequence[Take], segments: Sequence[Segment]) -> Take | None:
+    """The take whose footage ends where ``hole`` begins."""
+    ends = [row for row in segments if row.ends_at <= hole.starts_at + TOUCHING]
+    if not ends:
+        return None
+    last = max(ends, key=lambda row: row.ends_at)
+    return next((take for take in takes if take.id == last.take_id), None)

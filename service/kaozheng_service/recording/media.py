@@ -1,0 +1,79 @@
+"""What a closed file holds, read packet by packet; nothing is decoded."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import median
+
+import av
+
+# A second without a picture is a hole in a record of an exam; slow cameras are judged by their own pace.
+HOLE_S = 1.0
+HOLE_INTERVALS = 3.0
+_CHUNK = 1 << 20
+
+
+@dataclass(frozen=True, slots=True)
+class Hole:
+    """No picture for ``length_s`` from ``after_s`` of the file on."""
+
+    after_s: float
+    length_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class MediaFacts:
+    frames: int
+    duration_s: float
+    codec: str
+    width: int
+    height: int
+    holes: tuple[Hole, ...]
+
+
+def read_facts(path: Path) -> MediaFacts | None:
+    """Facts of the first video track; of a torn file, of the frames that are whole. None where there is none."""
+    size = path.stat().st_size
+    times: list[float] = []
+    last_duration = 0.0
+    try:
+        with av.open(str(path)) as container:
+            if not container.streams.video:
+                return None
+            stream = container.streams.video[0]
+            context = stream.codec_context
+            codec, width, height = context.name, context.width, context.height
+            for packet in container.demux(stream):
+                if packet.pts is None or packet.time_base is None:
+                    continue
+                if packet.pos is not None and packet.pos + packet.size > size:
+                    break
+                times.append(float(packet.pts * packet.time_base))
+                last_duration = float((packet.duration or 0) * packet.time_base)
+    except (av.FFmpegError, OSError):
+        if not times:
+            return None
+    if not times:
+        return None
+    times.sort()
+    steps = [later - earlier for earlier, later in zip(times, times[1:], strict=False)]
+    usual = median(steps) if steps else last_duration
+    # The last frame stands until the next would have come; a fragment's own last duration may be anything.
+    duration = times[-1] - times[0] + (min(last_duration, 2 * usual) or usual)
+    smallest = max(HOLE_S, HOLE_INTERVALS * usual)
+    holes = tuple(
+        Hole(at - times[0] + usual, step - usual)
+        for at, step in zip(times, steps, strict=False)
+        if step - usual >= smallest
+    )
+    return MediaFacts(len(times), duration, codec, width, height, holes)
+
+
+def sha256(path: Path) -> str:
+    digest = hashlib.sha256()
+    with path.open("rb") as file:
+        while chunk := file.read(_CHUNK):
+            digest.update(chunk)
+    return digest.hexdigest()

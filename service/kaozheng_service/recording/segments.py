@@ -1,0 +1,210 @@
+"""From a finished file to a signed segment: sync, rename, hash, row, record. Every step can be taken up again.
+
+Files of a take: ``open-00003.mp4`` is being written, ``seg-00003.mp4`` is closed, ``damaged-00003.mp4`` holds no
+whole frame and is kept for who wants to try. The bytes that the recorder wrote are never changed.
+"""
+
+from __future__ import annotations
+
+import csv
+from datetime import timedelta
+from pathlib import Path
+
+import structlog
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from kaozheng_service.clock import now
+from kaozheng_service.database import Gap, Segment, Take
+from kaozheng_service.evidence.records import SegmentRecorded
+from kaozheng_service.ffmpeg import SEGMENT_LIST
+from kaozheng_service.recording.causes import Cause
+from kaozheng_service.recording.durable import rename_durably
+from kaozheng_service.recording.gaps import gap_row, log_gaps
+from kaozheng_service.recording.ledger import append_once
+from kaozheng_service.recording.media import HOLE_S, MediaFacts, read_facts, sha256
+from kaozheng_service.recording.timing import ArrivalClock, segment_span
+from kaozheng_service.station import Station
+
+logger = structlog.get_logger()
+
+
+def close_files(
+    station: Station,
+    take: Take,
+    clock: ArrivalClock,
+    *,
+    ended: bool,
+    clock_step_s: float = 0.0,
+    in_doubt: bool = False,
+) -> list[Segment]:
+    """Close every finished file of ``take`` and return the new segments.
+
+    Parameters
+    ----------
+    ended : the recorder is gone, so its last file is finished too
+    clock_step_s : by how much our clock was set since the take began, to name the cause of a jump in time
+    in_doubt : this take may have been left in the middle by a process that died
+    """
+    folder = station.archive / take.folder
+    files = numbered(folder, "open")
+    finished = files if ended else files[:-1]
+    for number, path in finished:
+        rename_durably(path, folder / f"seg-{number:05d}.mp4")
+    last = finished[-1][0] if ended and finished else None
+    added = []
+    with station.sessions() as session:
+        known = set(session.scalars(select(Segment.number).where(Segment.take_id == take.id)))
+    for number, path in numbered(folder, "seg"):
+        if number in known:
+            continue
+        facts = read_facts(path)
+        if facts is None:
+            logger.warning("a file without a whole frame is kept as damaged", take=take.id, number=number)
+            rename_durably(path, folder / f"damaged-{number:05d}.mp4")
+            continue
+        added.append(
+            _add(station, take, clock, number, path, facts, cut_off=number == last, clock_step_s=clock_step_s)
+        )
+    if added or in_doubt:
+        _log(station, take, in_doubt=in_doubt)
+    return added
+
+
+def numbered(folder: Path, kind: str) -> list[tuple[int, Path]]:
+    """The files ``<kind>-NNNNN.mp4`` of a take with their numbers, in order."""
+    return sorted((int(path.stem.rpartition("-")[2]), path) for path in folder.glob(f"{kind}-*.mp4"))
+
+
+def _add(
+    station: Station,
+    take: Take,
+    clock: ArrivalClock,
+    number: int,
+    path: Path,
+    facts: MediaFacts,
+    *,
+    cut_off: bool,
+    clock_step_s: float,
+) -> Segment:
+    found = path.stat()
+    digest = sha256(path)
+    # A file that the next one followed was last written when its last frame was over; one cut off, whenever.
+    if not cut_off:
+        clock.observe(number, found.st_mtime, facts.duration_s)
+    with station.sessions.begin() as session:
+        before = _before(session, take, number)
+        hole_s = _hole_s(station.archive / take.folder, before.number, number) if before is not None else 0.0
+        arrival = clock.begin(number)
+        if arrival is None and before is not None:
+            arrival = before.ends_at + timedelta(seconds=hole_s)
+        if arrival is None:
+            clock.observe(number, found.st_mtime, facts.duration_s)
+            arrival = clock.begin(number)
+        assert arrival is not None
+        starts_at, ends_at, step_s = segment_span(
+            previous_end=before.ends_at if before is not None else None,
+            hole_s=hole_s,
+            arrival=arrival,
+            duration_s=facts.duration_s,
+        )
+        segment = Segment(
+            take_id=take.id,
+            room_id=take.room_id,
+            camera_id=take.camera_id,
+            number=number,
+            path=f"{take.folder}/{path.name}",
+            bytes=found.st_size,
+            sha256=digest,
+            starts_at=starts_at,
+            ends_at=ends_at,
+            frames=facts.frames,
+            codec=facts.codec,
+            width=facts.width,
+            height=facts.height,
+        )
+        session.add(segment)
+        session.add_all(_gaps(take, segment, before, facts, step_s, clock_step_s))
+    if step_s:
+        logger.warning("a new time run begins", take=take.id, segment=number, step_s=round(step_s, 3))
+    return segment
+
+
+def _gaps(
+    take: Take,
+    segment: Segment,
+    before: Segment | None,
+    facts: MediaFacts,
+    step_s: float,
+    clock_step_s: float,
+) -> list[Gap]:
+    """What this take itself lacks: between the segment before and this, and inside this one."""
+    gaps = []
+    if before is not None and (segment.starts_at - before.ends_at).total_seconds() >= HOLE_S:
+        set_clock = abs(clock_step_s) >= HOLE_S and abs(step_s) >= HOLE_S
+        detail = (
+            f"our clock was set by {clock_step_s:+.1f} s"
+            if set_clock
+            else "the camera's time stamps jump between two files"
+        )
+        cause = Cause.CLOCK_STEP if set_clock else Cause.FRAMES_MISSING
+        gaps.append(gap_row(take, before.ends_at, segment.starts_at, cause, detail))
+    for hole in facts.holes:
+        begin = segment.starts_at + timedelta(seconds=hole.after_s)
+        end = begin + timedelta(seconds=hole.length_s)
+        gaps.append(
+            gap_row(take, begin, end, Cause.FRAMES_MISSING, f"no picture inside segment {segment.number}")
+        )
+    return gaps
+
+
+def _before(session: Session, take: Take, number: int) -> Segment | None:
+    query = select(Segment).where(Segment.take_id == take.id, Segment.number < number)
+    return session.scalars(query.order_by(Segment.number.desc()).limit(1)).first()
+
+
+def _hole_s(folder: Path, before: int, number: int) -> float:
+    """Media time between two files by the recorder's own list; 0 where the list ends before them."""
+    spans: dict[str, tuple[float, float]] = {}
+    try:
+        with (folder / SEGMENT_LIST).open(encoding="utf-8", newline="") as file:
+            for row in csv.reader(file):
+                if len(row) == 3:
+                    spans[row[0]] = (float(row[1]), float(row[2]))
+    except (OSError, ValueError):
+        return 0.0
+    first, second = spans.get(f"open-{before:05d}.mp4"), spans.get(f"open-{number:05d}.mp4")
+    return max(second[0] - first[1], 0.0) if first is not None and second is not None else 0.0
+
+
+def _log(station: Station, take: Take, *, in_doubt: bool) -> None:
+    """Give every row of this take that has none its record in the log, in order."""
+    with station.sessions() as session:
+        rows = session.scalars(
+            select(Segment).where(Segment.take_id == take.id).order_by(Segment.number)
+        ).all()
+        previous = ""
+        for row in rows:
+            if row.leaf is None:
+                row.leaf = append_once(station.log, _record(take, row, previous), in_doubt=in_doubt)
+                session.commit()
+            previous = row.sha256
+    log_gaps(station, take.window_id, take.camera_id, in_doubt=in_doubt)
+
+
+def _record(take: Take, row: Segment, previous: str) -> SegmentRecorded:
+    return SegmentRecorded(
+        at=now(),
+        take=take.id,
+        window=take.window_id,
+        room=take.room_id,
+        camera=take.camera_id,
+        number=row.number,
+        path=row.path,
+        bytes=row.bytes,
+        sha256=row.sha256,
+        previous=previous,
+        starts_at=row.starts_at,
+        ends_at=row.ends_at,
+        frames=row.frames,
+    )

@@ -1,0 +1,192 @@
+"""The reconcile loop: what should be recorded now, is; what is over, is settled and closed.
+
+The windows table is the truth. Nothing is remembered that is not on the disk: a new supervisor takes up where
+the last one died, and adopts its recorders.
+"""
+
+from __future__ import annotations
+
+import shutil
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+import structlog
+from sqlalchemy import func, select
+
+from kaozheng_service.clock import now
+from kaozheng_service.database import Gap, Take, Window
+from kaozheng_service.evidence.records import WindowClosed
+from kaozheng_service.recording.camera import CameraKeeper
+from kaozheng_service.recording.causes import Cause
+from kaozheng_service.recording.gaps import Span
+from kaozheng_service.recording.leases import Lease, try_lease
+from kaozheng_service.recording.ledger import append_once
+from kaozheng_service.station import Station
+
+logger = structlog.get_logger()
+
+TICK_S = 1.0
+# Connecting to a camera took 1.1 s here over RTSP, ffmpeg's own probing included, and may take a slow camera
+# several: recorders start so long before their window, that it begins with a picture.
+LEAD_S = 8.0
+EXAM_KINDS = ("theory", "practical")
+GB = 1_000_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class CameraState:
+    """One camera of a window that is being recorded, for the status page."""
+
+    window: str
+    camera: str
+    take: str | None
+    bytes: int
+    last_segment_at: datetime | None
+
+
+class Supervisor:
+    """Called from one thread.
+
+    Parameters
+    ----------
+    only : the id of the one window to care for; None for all that no other process cares for
+    unwatched : when no supervisor ran, if known, to explain what is missing from then
+    """
+
+    def __init__(self, station: Station, *, only: str | None = None, unwatched: Span | None = None) -> None:
+        self._station = station
+        self._only = only
+        self._unwatched = unwatched
+        self._leases: dict[str, Lease] = {}
+        self._keepers: dict[str, tuple[Window, list[CameraKeeper]]] = {}
+        self._disk_was_low = False
+
+    def tick(self) -> None:
+        """Make it so. One camera's fault never keeps the others from being recorded."""
+        present = now()
+        self._take_over(present)
+        low = self.disk_is_low()
+        for window, keepers in list(self._keepers.values()):
+            refusal = self._refusal(window) if low else None
+            for keeper in keepers:
+                try:
+                    keeper.tick(present, refusal=refusal)
+                except Exception:
+                    logger.exception("keeping a camera failed", window=window.id, camera=keeper.camera_id)
+            if all(keeper.settled for keeper in keepers):
+                self._close(window)
+
+    def lease(self, window_id: str) -> bool:
+        """Whether this supervisor cares for that window, or does from now on."""
+        if window_id not in self._leases:
+            lease = try_lease(self._station.state / "locks" / f"{window_id}.lock")
+            if lease is None:
+                return False
+            self._leases[window_id] = lease
+        return True
+
+    def stop_recorders(self, cause: Cause) -> None:
+        """End every recorder; their windows close, the rest of them missing for ``cause``, after some more ticks."""
+        for _, keepers in self._keepers.values():
+            for keeper in keepers:
+                keeper.stop(cause)
+
+    def release(self) -> None:
+        """Let go of all windows; recorders go on, and whoever comes next adopts them."""
+        for lease in self._leases.values():
+            lease.release()
+        self._leases.clear()
+        self._keepers.clear()
+
+    def states(self) -> list[CameraState]:
+        return [
+            CameraState(
+                window.id, keeper.camera_id, keeper.run.take_id, keeper.run.bytes, keeper.run.last_segment_at
+            )
+            for window, keepers in self._keepers.values()
+            for keeper in keepers
+            if keeper.run is not None
+        ]
+
+    def is_idle(self) -> bool:
+        """Whether no window is in this supervisor's care."""
+        return not self._keepers
+
+    def free_bytes(self) -> int:
+        return shutil.disk_usage(self._station.archive).free
+
+    def disk_is_low(self) -> bool:
+        """Whether the reserve is touched; said loudly when that changes."""
+        reserve = self._station.site.storage.reserve_gb * GB
+        free = self.free_bytes()
+        low = free < reserve
+        if low and not self._disk_was_low:
+            logger.error(
+                "disk space is below the reserve; only exams are begun. Free some, or lower storage.reserve_gb",
+                free_gb=round(free / GB, 1),
+                reserve_gb=self._station.site.storage.reserve_gb,
+            )
+        self._disk_was_low = low
+        return low
+
+    def _refusal(self, window: Window) -> str | None:
+        if window.kind in EXAM_KINDS:
+            return None
+        return (
+            f"less than the reserve of {self._station.site.storage.reserve_gb:g} GB was free; exams go first"
+        )
+
+    def _take_over(self, present: datetime) -> None:
+        """Take care of every window that is due and not closed, if no other process does."""
+        query = select(Window).where(
+            Window.closed_leaf.is_(None), Window.starts_at <= present + timedelta(seconds=LEAD_S)
+        )
+        if self._only is not None:
+            query = query.where(Window.id == self._only)
+        with self._station.sessions() as session:
+            due = [
+                window
+                for window in session.scalars(query.order_by(Window.starts_at))
+                if window.id not in self._keepers and self.lease(window.id)
+            ]
+            for window in due:
+                session.refresh(window)  # closed by another process before the lease was ours?
+        for window in due:
+            if window.closed_leaf is not None:
+                self._leases.pop(window.id).release()
+                continue
+            logger.info("window", window=window.id, cameras=window.camera_ids)
+            keepers = [
+                CameraKeeper(self._station, window, camera, self._unwatched) for camera in window.cameras
+            ]
+            self._keepers[window.id] = (window, keepers)
+
+    def _close(self, window: Window) -> None:
+        with self._station.sessions() as session:
+            row = session.get_one(Window, window.id)
+            record = WindowClosed(
+                at=now(),
+                window=row.id,
+                room=row.room_id,
+                takes={camera: 0 for camera in row.cameras}
+                | dict(
+                    session.execute(
+                        select(Take.camera_id, func.count())
+                        .where(Take.window_id == row.id)
+                        .group_by(Take.camera_id)
+                    ).tuples()
+                ),
+                gaps={camera: 0 for camera in row.cameras}
+                | dict(
+                    session.execute(
+                        select(Gap.camera_id, func.count())
+                        .where(Gap.window_id == row.id)
+                        .group_by(Gap.camera_id)
+                    ).tuples()
+                ),
+            )
+            row.closed_leaf = append_once(self._station.log, record, in_doubt=True)
+            session.commit()
+        logger.info("window closed", window=window.id, takes=record.takes, gaps=record.gaps)
+        del self._keepers[window.id]
+        self._leases.pop(window.id).release()

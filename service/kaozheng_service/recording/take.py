@@ -1,0 +1,361 @@
+"""One run of one recorder: started, watched, its files closed one by one, ended within seconds.
+
+A run becomes a take, with row and record, when its first media is on the disk; an attempt that brings none
+leaves its folder to the next.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from pathlib import Path
+
+import structlog
+from kaozheng_vision.source import Source
+from sqlalchemy import func, select
+
+from kaozheng_service.clock import now
+from kaozheng_service.database import Segment, Take, Window
+from kaozheng_service.evidence.records import TakeClosed, TakeOpened
+from kaozheng_service.ffmpeg import SEGMENT_LIST, recording_command
+from kaozheng_service.recording.causes import (
+    WINDOW_ENDED,
+    Cause,
+    audio_cannot_be_copied,
+    end_of_stream,
+    failure_to_open,
+)
+from kaozheng_service.recording.child import Ended, boot_id, find_by_argument, poll, send, spawn
+from kaozheng_service.recording.durable import sync_file, sync_folder
+from kaozheng_service.recording.fragments import FragmentReader
+from kaozheng_service.recording.intent import Intent, read_intent, write_intent
+from kaozheng_service.recording.ledger import append_once
+from kaozheng_service.recording.segments import close_files, numbered
+from kaozheng_service.recording.timing import ArrivalClock, rounded
+from kaozheng_service.station import Station
+
+logger = structlog.get_logger()
+
+ERRORS = "ffmpeg.log"
+ERRORS_READ_BYTES = 8192
+# A growing file is synced this often: what a power cut takes, beside the group of pictures in the air.
+SYNC_S = 2.0
+# Media time by which the recorder outlasts its window before we end it, and before it ends by itself.
+TAIL_S = 1.0
+OWN_TAIL_S = 3.0
+# ffmpeg wrote its last fragment 0.13 s after SIGINT; then SIGTERM, then SIGKILL, each after so long.
+PATIENCE_S = 2.0
+ESCALATION = (signal.SIGINT, signal.SIGTERM, signal.SIGKILL)
+# NTP slews below this in any tick; what is more was set.
+CLOCK_STEP_S = 0.5
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """How a run ended. ``cause`` is ``window_ended`` or a :class:`Cause`."""
+
+    had_media: bool
+    cause: str
+    detail: str
+    audio_unfit: bool = False
+
+
+def begin_run(
+    station: Station,
+    window: Window,
+    source: Source,
+    folder: Path,
+    number: int,
+    *,
+    offset_s: float,
+    audio_codec: str,
+) -> Run:
+    """Start a recorder into ``folder``.
+
+    Raises
+    ------
+    ServiceError : it cannot be started
+    OSError : the folder cannot be written
+    """
+    present = now()
+    folder.mkdir(parents=True, exist_ok=True)
+    for left in (folder / "open-00001.mp4", folder / SEGMENT_LIST):
+        left.unlink(missing_ok=True)  # an attempt's header, without a frame
+    sync_folder(folder.parent)
+    intent = Intent(
+        window=window.id,
+        camera=folder.parent.parent.name,
+        number=number,
+        planned_end=window.ends_at,
+        spawned_at=rounded(present),
+        clock_offset_s=_clock_offset_s(),
+        audio_codec=audio_codec,
+    )
+    write_intent(folder, intent)
+    command = recording_command(
+        source,
+        folder,
+        segment_s=station.site.recording.segment_s,
+        offset_s=offset_s,
+        length_s=(window.ends_at - present).total_seconds() + OWN_TAIL_S,
+        silence_s=station.site.recording.silence_s,
+        audio_codec=audio_codec,
+    )
+    child = spawn(command, folder / ERRORS, masked=source.username is not None)
+    intent = replace(intent, child=child)
+    write_intent(folder, intent)
+    return Run(station, window, folder, intent, source.mask, in_doubt=False)
+
+
+def resume_run(station: Station, window: Window, folder: Path, mask: Callable[[str], str]) -> Run:
+    """Take up a run that an earlier process began: adopt its recorder, or settle what a dead one left."""
+    number = int(folder.name.rpartition("-")[2])
+    intent = read_intent(folder)
+    if intent is None:
+        logger.warning("take.json is missing or torn; its footage is closed without it", folder=str(folder))
+        intent = Intent(
+            window=window.id,
+            camera=folder.parent.parent.name,
+            number=number,
+            planned_end=window.ends_at,
+            spawned_at=window.starts_at,
+            clock_offset_s=_clock_offset_s(),
+            audio_codec="copy",
+        )
+    if intent.child is None:
+        found = find_by_argument(str(folder / SEGMENT_LIST))
+        intent = replace(intent, child=found)
+        write_intent(folder, intent)
+    return Run(station, window, folder, intent, mask, in_doubt=True)
+
+
+class Run:
+    """Called from one thread. ``outcome`` is None until the run is over and everything of it is settled."""
+
+    def __init__(
+        self,
+        station: Station,
+        window: Window,
+        folder: Path,
+        intent: Intent,
+        mask: Callable[[str], str],
+        *,
+        in_doubt: bool,
+    ) -> None:
+        self.outcome: Outcome | None = None
+        self.intent = intent
+        self.bytes = 0
+        self.last_segment_at: datetime | None = None
+        self._station = station
+        self._window = window
+        self._folder = folder
+        self._mask = mask
+        self._in_doubt = in_doubt
+        self._clock = ArrivalClock()
+        self._take: Take | None = None
+        self._ended: Ended | None = None
+        self._reader: FragmentReader | None = None
+        self._seen = (0, 0)
+        self._longest_group_s = 0.0
+        self._heard_at = time.monotonic()
+        self._synced_at = 0.0
+        self._signals = 0
+        self._signalled_at = 0.0
+
+    @property
+    def take_id(self) -> str | None:
+        """None until media has come."""
+        return self._take.id if self._take is not None else None
+
+    def tick(self, present: datetime) -> bool:
+        """Do what is due; whether new segments were closed."""
+        if self._ended is None:
+            self._ended = poll(self.intent.child) if self.intent.child is not None else Ended(None)
+        self._look()
+        self._watch_clock()
+        added = False
+        if self._take is not None:
+            segments = close_files(
+                self._station,
+                self._take,
+                self._clock,
+                ended=self._ended is not None,
+                clock_step_s=self._clock_step_s(),
+                in_doubt=self._in_doubt,
+            )
+            self._in_doubt = False
+            if segments:
+                added = True
+                self.last_segment_at = segments[-1].ends_at
+        if self._ended is not None:
+            self._finish(self._ended)
+        elif present >= self._window.ends_at + timedelta(seconds=TAIL_S):
+            self.stop(WINDOW_ENDED)
+        elif time.monotonic() - self._heard_at > self._silence_limit_s():
+            self.stop(Cause.STALLED)
+        self._escalate()
+        return added
+
+    def stop(self, cause: str) -> None:
+        """Have the recorder end; several ticks later it has."""
+        if self.intent.stopping is None:
+            self.intent = replace(self.intent, stopping=str(cause))
+            write_intent(self._folder, self.intent)
+
+    def _escalate(self) -> None:
+        child = self.intent.child
+        if self.intent.stopping is None or self._ended is not None or child is None:
+            return
+        if self._signals and time.monotonic() - self._signalled_at < PATIENCE_S:
+            return
+        send(child, ESCALATION[min(self._signals, len(ESCALATION) - 1)])
+        self._signals += 1
+        self._signalled_at = time.monotonic()
+
+    def _look(self) -> None:
+        """How far the file being written has come: media, arrival times, sync."""
+        files = numbered(self._folder, "open")
+        if files:
+            number, path = files[-1]
+            if self._reader is None or self._reader.path != path:
+                self._reader = FragmentReader(path)
+            before = self._seen
+            progress = self._reader.read()
+            self.bytes = progress.bytes
+            if (number, progress.fragments) != before:
+                self._seen = (number, progress.fragments)
+                self._heard_at = time.monotonic()
+                if progress.fragments:
+                    self._longest_group_s = max(self._longest_group_s, progress.media_s / progress.fragments)
+                if self._ended is None and not progress.torn:
+                    self._clock.observe(number, progress.written_at, progress.media_s)
+            if time.monotonic() - self._synced_at >= SYNC_S:
+                sync_file(path)
+                self._synced_at = time.monotonic()
+            has_media = number > 1 or progress.fragments > 0 or progress.torn
+        else:
+            has_media = bool(numbered(self._folder, "seg") or numbered(self._folder, "damaged"))
+        if self._take is None and has_media:
+            self._take = self._open_take()
+
+    def _silence_limit_s(self) -> float:
+        """Media comes a group of pictures at a time; before the first, ffmpeg's own two attempts are awaited."""
+        silence_s = self._station.site.recording.silence_s
+        if self._take is None:
+            return 2 * silence_s + PATIENCE_S
+        return max(silence_s, 2 * self._longest_group_s)
+
+    def _watch_clock(self) -> None:
+        step_s = self._clock_step_s()
+        if abs(step_s) >= CLOCK_STEP_S and not self.intent.notes:
+            note = f"our clock was set by {step_s:+.1f} s"
+            logger.warning(note, take=self.take_id)
+            self._clock.restart()
+            self.intent = replace(self.intent, notes=(note,))
+            write_intent(self._folder, self.intent)
+
+    def _clock_step_s(self) -> float:
+        child = self.intent.child
+        if child is None or child.boot != boot_id():
+            return 0.0
+        return _clock_offset_s() - self.intent.clock_offset_s
+
+    def _open_take(self) -> Take:
+        """The take's row, with its record; both may be there from an earlier process."""
+        window, camera, number = self._window, self.intent.camera, self.intent.number
+        take_id = f"{window.id}/{camera}/take-{number:04d}"
+        with self._station.sessions() as session:
+            take = session.get(Take, take_id)
+            if take is None:
+                begun = self._clock.begin(1) or self.intent.spawned_at
+                take = Take(
+                    id=take_id,
+                    window_id=window.id,
+                    room_id=window.room_id,
+                    camera_id=camera,
+                    number=number,
+                    folder=self._folder.relative_to(self._station.archive).as_posix(),
+                    opened_at=rounded(begun),
+                )
+                session.add(take)
+                session.commit()
+            if take.leaf is None:
+                record = TakeOpened(
+                    at=now(),
+                    take=take_id,
+                    window=window.id,
+                    room=window.room_id,
+                    camera=camera,
+                    number=number,
+                )
+                take.leaf = append_once(self._station.log, record, in_doubt=self._in_doubt)
+                session.commit()
+                logger.info("take opened", take=take_id)
+        return take
+
+    def _finish(self, ended: Ended) -> None:
+        errors = self._errors()
+        if self._take is None:
+            cause, detail = self._why_stopped() or failure_to_open(errors)
+            self.outcome = Outcome(False, str(cause), detail, audio_cannot_be_copied(errors))
+            return
+        with self._station.sessions() as session:
+            take = session.get_one(Take, self._take.id)
+            rows = session.scalars(
+                select(Segment).where(Segment.take_id == take.id).order_by(Segment.number)
+            ).all()
+            last_end = session.scalar(select(func.max(Segment.ends_at)).where(Segment.take_id == take.id))
+            if take.closed_at is None:
+                child = self.intent.child
+                same_boot = child is None or child.boot == boot_id()
+                reached = last_end is not None and last_end >= self._window.ends_at - timedelta(
+                    seconds=TAIL_S
+                )
+                cause, detail = self._why_stopped() or (
+                    (WINDOW_ENDED, "") if reached else end_of_stream(errors, ended, same_boot=same_boot)
+                )
+                take.closed_at = last_end or rounded(now())
+                take.end_cause = str(cause)
+                take.end_detail = "; ".join(part for part in (detail, *self.intent.notes) if part)
+                session.commit()
+            if take.closed_leaf is None:
+                record = TakeClosed(
+                    at=now(),
+                    take=take.id,
+                    window=take.window_id,
+                    room=take.room_id,
+                    camera=take.camera_id,
+                    segments=len(rows),
+                    last=rows[-1].sha256 if rows else "",
+                    cause=take.end_cause or "",
+                    detail=take.end_detail or "",
+                )
+                take.closed_leaf = append_once(self._station.log, record, in_doubt=True)
+                session.commit()
+                logger.info("take closed", take=take.id, cause=take.end_cause, detail=take.end_detail)
+            self.outcome = Outcome(True, take.end_cause or "", take.end_detail or "")
+
+    def _why_stopped(self) -> tuple[str, str] | None:
+        """Cause and detail where we ended the recorder ourselves."""
+        stopping = self.intent.stopping
+        if stopping == Cause.STALLED:
+            return stopping, f"no media came for {self._silence_limit_s():.0f} s; the recorder was ended"
+        return (stopping, "") if stopping is not None else None
+
+    def _errors(self) -> str:
+        """The end of what the recorder said, without login data."""
+        try:
+            with (self._folder / ERRORS).open("rb") as file:
+                file.seek(max(os.fstat(file.fileno()).st_size - ERRORS_READ_BYTES, 0))
+                return self._mask(file.read().decode("utf-8", errors="replace"))
+        except OSError:
+            return ""
+
+
+def _clock_offset_s() -> float:
+    """Our clock less the time since boot; it changes when our clock is set."""
+    return time.time() - time.clock_gettime(time.CLOCK_BOOTTIME)
