@@ -68,7 +68,7 @@ def draw_outlines(
         if place is not None:
             middle, room_px = place
             # A far desk gets a small number, so that it does not cover its neighbours.
-            size = min(scale, max(0.62 * scale, scale * room_px / (70 * scale)))
+            size = min(scale, max(0.62 * scale, room_px / 70))
             _draw_label(picture, label, middle, lines[label].colour, size)
     return picture
 

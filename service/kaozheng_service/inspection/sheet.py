@@ -59,7 +59,7 @@ def acceptance_sheet(site: Site, inspection: RoomInspection, out: Path) -> Path:
 
 
 def sheet_data(site: Site, inspection: RoomInspection) -> dict[str, Any]:
-    """Every word and number of the sheet, in Chinese and in the site's time; ``sheet.typ`` only places them."""
+    """Every word and number of the sheet, in Chinese and the site's time; ``sheet.typ`` only places them."""
     room, verdict = site.room(inspection.room_id), inspection.verdict
     geometry = room_geometry(room)
     profile = room_profile(site, room)
