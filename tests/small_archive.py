@@ -1,4 +1,4 @@
-"""A small real archive for tests: the demo site, 2 s segments from ffmpeg's segment muxer, rows and records."""
+"""A small real archive for tests: the demo site, 2 s segments from ffmpeg, rows and records."""
 
 from __future__ import annotations
 

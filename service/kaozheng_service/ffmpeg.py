@@ -32,11 +32,11 @@ def recording_command(
     silence_s: float,
     audio_codec: str = "copy",
 ) -> list[str]:
-    """The recorder of one take: stream copy into numbered fragmented files. Holds the password: never print it.
+    """The recorder of one take: stream copy into numbered fragmented files. Never print it: it holds the password.
 
     Parameters
     ----------
-    folder : where ``open-00001.mp4`` and on and ``segments.csv`` go; the segment muxer overwrites what is there
+    folder : where ``open-00001.mp4`` ... and ``segments.csv`` go; the muxer overwrites what is there
     segment_s, offset_s : files are cut at clock times that are a multiple of ``segment_s``, less ``offset_s``
     length_s : media time after which it ends by itself, s
     silence_s : network reads that wait longer fail, s; ffmpeg tries a second time before it gives up

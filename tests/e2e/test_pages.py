@@ -125,7 +125,7 @@ def test_found_footage_stands_at_the_moment_and_plays(shown: Shown) -> None:
 
 
 def test_the_picture_shown_is_the_one_of_that_moment(shown: Shown) -> None:
-    """The 2 s files were cut from one test pattern, whose pictures all differ: compare with the file itself."""
+    """No two pictures of the test pattern are alike: the one shown is compared with all of its file."""
     import av
     import numpy as np
 

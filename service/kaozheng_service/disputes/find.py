@@ -1,4 +1,4 @@
-"""Seat and moment in, footage out: which cameras see the seat, best first, and which file holds the moment."""
+"""Seat and moment in, footage out: the cameras that see the seat, best first, and the files."""
 
 from __future__ import annotations
 

@@ -87,7 +87,7 @@ class NearestFootage:
 
 @dataclass(frozen=True, slots=True)
 class FindResult:
-    """``cameras`` see the seat, best first; ``blind`` are the room's others, which do not.
+    """``cameras`` see the seat, best first; ``blind`` are the room's others.
 
     Without a seat all cameras are in ``cameras``, in the site file's order. ``before`` and ``after`` are given
     only when no camera in ``cameras`` recorded the moment.

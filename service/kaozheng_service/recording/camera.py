@@ -1,4 +1,4 @@
-"""Keeps one camera recorded for one window: run after run, until the window is over and all of it is explained."""
+"""Keeps one camera recorded for one window: run after run, until the window is over and explained."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from kaozheng_service.station import Station
 
 logger = structlog.get_logger()
 
-# 1, 2, 4, 8, 8 ... s, a quarter more or less so that a room's cameras do not knock all at once: never above 10 s.
+# 1, 2, 4, 8, 8 ... s, a quarter more or less lest all cameras knock at once: never above 10 s.
 LONGEST_PAUSE_S = 8.0
 JITTER = 0.25
 # A take shorter than this does not prove the camera well again; the pause before the next one grows.
@@ -29,7 +29,7 @@ STEADY_S = 10.0
 
 
 class CameraKeeper:
-    """Called from one thread. ``settled`` when nothing more will be added to this camera's part of the window."""
+    """Called from one thread. ``settled`` when nothing more will be added to this camera's window."""
 
     def __init__(self, station: Station, window: Window, camera_id: str, unwatched: Span | None) -> None:
         self.camera_id = camera_id
@@ -44,6 +44,7 @@ class CameraKeeper:
         self._not_before = 0.0
         self._begun_at = 0.0
         self._stopped: Cause | None = None
+        self._given_up = False
         self._audio_codec = "copy"
         self._runs = self._left_runs()
         self._in_doubt = bool(self._runs) or self._folder.exists()
@@ -63,7 +64,7 @@ class CameraKeeper:
             if run.outcome is not None:
                 self._runs.remove(run)
                 self._learn(run, run.outcome)
-        over = present >= self._window.ends_at or self._stopped is not None
+        over = present >= self._window.ends_at or self._given_up
         if added or self._in_doubt:
             self._explain(over=False)
         if self._runs:
@@ -71,15 +72,18 @@ class CameraKeeper:
         if over:
             self._explain(over=True)
             self.settled = True
+        elif self._stopped is not None:
+            return
         elif refusal is not None:
             if (Cause.DISK_FULL, refusal) not in self._failures:
                 self._failures.append((Cause.DISK_FULL, refusal))
         elif time.monotonic() >= self._not_before:
             self._begin()
 
-    def stop(self, cause: Cause) -> None:
-        """End recording before the window does; what is then missing carries ``cause``."""
+    def stop(self, cause: Cause, *, for_good: bool) -> None:
+        """End the recorder and start none; ``for_good`` settles the rest of the window as missing for ``cause``."""
         self._stopped = cause
+        self._given_up = for_good
         for run in self._runs:
             run.stop(cause)
 
@@ -207,7 +211,7 @@ class CameraKeeper:
             return text
 
     def _stagger_s(self) -> float:
-        """Where in the rhythm of segments this camera cuts, so that the site's cameras do not cut all at once."""
+        """Where in the rhythm of segments this camera cuts: the site's cameras never all at once."""
         site = self._station.site
         everyone = [(room.id, camera.id) for room in site.rooms for camera in room.cameras]
         place = everyone.index((self._window.room_id, self.camera_id))

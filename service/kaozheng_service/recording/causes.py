@@ -28,7 +28,7 @@ class Cause(StrEnum):
 
 WINDOW_ENDED = "window_ended"
 
-# Seen from ffmpeg 9.0 against a real RTSP server: refused, wrong password, wrong path, stopped, killed, full disk.
+# As ffmpeg 9.0 words them against a real RTSP server: refused, wrong password, wrong path, stopped, killed.
 _DISK_FULL = re.compile(r"No space left on device|Disk quota exceeded")
 _TIMED_OUT = re.compile(r"timed out|timeout", re.IGNORECASE)
 _NO_CONNECTION = (

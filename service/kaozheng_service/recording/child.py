@@ -13,7 +13,7 @@ from pathlib import Path
 
 from kaozheng_service.errors import ServiceError
 
-# ffmpeg names the address it could not open, password and all; this filter runs beside it and holds no secret.
+# ffmpeg names the address it could not open, password and all; this filter beside it holds no secret.
 MASK = ("sed", "-u", "-E", "s#//[^/@ ]*@#//****@#g")
 
 
@@ -28,7 +28,7 @@ class Child:
 
 @dataclass(frozen=True, slots=True)
 class Ended:
-    """``status`` is the exit code, negative for a signal; None when it was not our own child, so nobody knows."""
+    """``status`` is the exit code, negative for a signal; None where it was not our own child."""
 
     status: int | None
 
@@ -89,7 +89,7 @@ def send(child: Child, number: signal.Signals) -> None:
 
 
 def find_by_argument(text: str) -> Child | None:
-    """The process that has ``text`` as part of an argument: one started just before we died, its pid not yet noted."""
+    """The process with ``text`` in an argument: started just before we died, its pid not yet noted."""
     wanted = os.fsencode(text)
     for folder in Path("/proc").iterdir():
         if not folder.name.isdigit() or int(folder.name) == os.getpid():

@@ -34,7 +34,7 @@ class ExplainedGap:
 
 @dataclass(frozen=True, slots=True)
 class CameraCompleteness:
-    """``recorded_s`` leaves out what a gap declares missing; ``unexplained_s`` counts holes beyond the tolerance."""
+    """``recorded_s`` leaves out what gaps declare missing; ``unexplained_s`` are holes beyond tolerance."""
 
     camera_id: str
     expected_s: float
@@ -51,7 +51,7 @@ class CameraCompleteness:
 
 @dataclass(frozen=True, slots=True)
 class Completeness:
-    """``verdict``: complete, incomplete_explained, incomplete_unexplained, or not_over while it can still change."""
+    """``verdict``: complete, incomplete_explained, incomplete_unexplained, or not_over while it may change."""
 
     window_id: str
     room_id: str

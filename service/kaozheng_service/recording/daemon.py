@@ -53,6 +53,7 @@ class Daemon:
         self._scheduler.add_job(
             self._tick,
             "interval",
+            args=(self._supervisor,),
             seconds=TICK_S,
             next_run_time=now(),
             max_instances=1,
@@ -62,37 +63,35 @@ class Daemon:
         self._scheduler.start()
 
     def stop(self, *, leave_children: bool = True) -> None:
-        """End the daemon. Its recorders go on and are adopted at the next start, unless ``leave_children`` is False:
-        then they are ended, and what is missing of their windows is signed as stopped by the operator.
+        """End the daemon. Its recorders go on and are adopted at the next start; with ``leave_children`` False they
+        are ended, and what is missing until the next start is signed as stopped by the operator.
         """
         if self._scheduler is not None:
             self._scheduler.shutdown(wait=True)
             self._scheduler = None
         if self._supervisor is not None:
             if not leave_children:
-                self._supervisor.stop_recorders(Cause.STOPPED_BY_OPERATOR)
+                self._supervisor.stop_recorders(Cause.STOPPED_BY_OPERATOR, for_good=False)
                 until = time.monotonic() + STOP_S
-                while not self._supervisor.is_idle() and time.monotonic() < until:
+                while self._supervisor.states() and time.monotonic() < until:
                     self._supervisor.tick()
                     time.sleep(TICK_S / 4)
-            self._beat()
+            self._beat(self._supervisor)
             self._supervisor.release()
             self._supervisor = None
         if self._lease is not None:
             self._lease.release()
             self._lease = None
 
-    def _tick(self) -> None:
-        assert self._supervisor is not None
+    def _tick(self, supervisor: Supervisor) -> None:
         try:
-            self._supervisor.tick()
+            supervisor.tick()
             if time.monotonic() - self._beat_at >= BEAT_S:
-                self._beat()
+                self._beat(supervisor)
         except Exception:
             logger.exception("a tick of the daemon failed; the next one tries again")
 
-    def _beat(self) -> None:
-        assert self._supervisor is not None
+    def _beat(self, supervisor: Supervisor) -> None:
         beat = {
             "schema": "kaozheng/heartbeat/1",
             "at": to_text(now()),
@@ -108,10 +107,10 @@ class Daemon:
                     if state.last_segment_at is not None
                     else None,
                 }
-                for state in self._supervisor.states()
+                for state in supervisor.states()
             ],
-            "free_bytes": self._supervisor.free_bytes(),
-            "disk_low": self._supervisor.disk_is_low(),
+            "free_bytes": supervisor.free_bytes(),
+            "disk_low": supervisor.disk_is_low(),
         }
         write_durably(self._path, json.dumps(beat, indent=1) + "\n")
         self._beat_at = time.monotonic()

@@ -1,6 +1,6 @@
 """How far a growing fragmented MP4 has come, read from its box headers alone (ISO/IEC 14496-12).
 
-A recorder's file is looked at every second or two; demuxing it whole each time would read it hundreds of times.
+A recorder's file is looked at every second or two; demuxing it each time would read it hundreds of times.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ _MOVED_IN = (b"moov", b"trak", b"mdia", b"mvex", b"traf")
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """``media_s`` is the length of the whole fragments; ``torn`` when bytes follow that make no whole fragment."""
+    """``media_s`` is the length of the whole fragments; ``torn`` where bytes follow that are no whole one."""
 
     bytes: int
     fragments: int

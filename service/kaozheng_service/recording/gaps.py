@@ -1,4 +1,4 @@
-"""Gaps: what a window should hold and a camera did not record, each with its cause, signed once it is final."""
+"""Gaps: what a window should hold and a camera did not record, with the cause, signed once final."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from kaozheng_service.station import Station
 
 # Times are known to within 1 s, so a shorter hole at a window's edge says nothing.
 EDGE_S = 1.0
-# Between two takes the recorder was surely gone; below five pictures of a 25 fps camera it may have overlapped.
+# Between two takes the recorder was surely gone; below five pictures at 25 fps times say nothing.
 BETWEEN_TAKES_S = 0.2
 # Rows are rounded to the millisecond.
 TOUCHING = timedelta(milliseconds=2)
@@ -40,8 +40,8 @@ class Span:
 class Circumstances:
     """What the supervisor knows beside the takes.
 
-    ``unwatched`` is when no supervisor ran before this one; ``cause`` and ``detail`` tell why no recorder could be
-    started since the last picture.
+    ``unwatched`` is when no supervisor ran before this one; ``cause`` and ``detail`` tell why no
+    recorder could be started since the last picture.
     """
 
     unwatched: Span | None = None
@@ -77,7 +77,8 @@ def explain_gaps(
         known = session.scalars(
             select(Gap).where(Gap.window_id == window.id, Gap.camera_id == camera_id)
         ).all()
-    covered = [Span(row.starts_at, row.ends_at) for row in (*segments, *known)]
+    covered = [Span(row.starts_at, row.ends_at) for row in segments]
+    covered += [Span(row.starts_at, row.ends_at) for row in known]
     whole = Span(window.starts_at, window.ends_at)
     found = []
     for hole in holes(whole, covered):
@@ -166,9 +167,9 @@ def _cause(
     tried = circumstances.detail
     before = _take_before(hole, takes, segments)
     if before is not None:
-        ended_well = before.end_cause in (None, WINDOW_ENDED)
-        cause = Cause.UNKNOWN if ended_well else Cause(before.end_cause)
-        said = "the recorder ended before the window did" if ended_well else before.end_detail
+        cause, said = Cause.UNKNOWN, "the recorder ended before the window did"
+        if before.end_cause is not None and before.end_cause != WINDOW_ENDED:
+            cause, said = Cause(before.end_cause), before.end_detail or ""
         return cause, "; ".join(part for part in (said, away, tried) if part)
     if alone:
         return Cause.SERVICE_NOT_RUNNING, "; ".join(part for part in (away, tried) if part)

@@ -19,10 +19,10 @@ NAME = "take.json"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Intent:
-    """``child`` is None from before the start until the pid is known; ``stopping`` is why we ended it, if we did.
+    """``child`` is None from before the start until the pid is known; ``stopping`` why we ended it, if so.
 
-    ``clock_offset_s`` is our wall clock less the time since boot at the start: where it differs later, the clock
-    was set meanwhile. ``notes`` go into the record that closes the take.
+    ``clock_offset_s`` is our clock less the time since boot, at the start: where it differs later, the clock was
+    set meanwhile. ``notes`` go into the record that closes the take.
     """
 
     window: str

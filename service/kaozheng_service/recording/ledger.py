@@ -1,4 +1,4 @@
-"""Row first, then record, then the row's leaf: each of the three can be done again after a crash, none twice."""
+"""Row first, then record, then the row's leaf: each can be taken up again after a crash, none is done twice."""
 
 from __future__ import annotations
 

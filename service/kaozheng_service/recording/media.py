@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 from statistics import median
 
@@ -34,7 +35,7 @@ class MediaFacts:
 
 
 def read_facts(path: Path) -> MediaFacts | None:
-    """Facts of the first video track; of a torn file, of the frames that are whole. None where there is none."""
+    """Facts of the first video track; of a torn file, of its whole frames. None where there is none."""
     size = path.stat().st_size
     times: list[float] = []
     last_duration = 0.0
@@ -58,7 +59,7 @@ def read_facts(path: Path) -> MediaFacts | None:
     if not times:
         return None
     times.sort()
-    steps = [later - earlier for earlier, later in zip(times, times[1:], strict=False)]
+    steps = [later - earlier for earlier, later in pairwise(times)]
     usual = median(steps) if steps else last_duration
     # The last frame stands until the next would have come; a fragment's own last duration may be anything.
     duration = times[-1] - times[0] + (min(last_duration, 2 * usual) or usual)

@@ -1,13 +1,13 @@
-"""From a finished file to a signed segment: sync, rename, hash, row, record. Every step can be taken up again.
+"""From a finished file to a signed segment: sync, rename, hash, row, record. Each step can be resumed.
 
-Files of a take: ``open-00003.mp4`` is being written, ``seg-00003.mp4`` is closed, ``damaged-00003.mp4`` holds no
+Files of a take: ``open-00003.mp4`` is being written, ``seg-00003.mp4`` is closed, ``damaged-00003.mp4`` has no
 whole frame and is kept for who wants to try. The bytes that the recorder wrote are never changed.
 """
 
 from __future__ import annotations
 
 import csv
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import structlog
@@ -96,12 +96,12 @@ def _add(
         before = _before(session, take, number)
         hole_s = _hole_s(station.archive / take.folder, before.number, number) if before is not None else 0.0
         arrival = clock.begin(number)
-        if arrival is None and before is not None:
-            arrival = before.ends_at + timedelta(seconds=hole_s)
         if arrival is None:
-            clock.observe(number, found.st_mtime, facts.duration_s)
-            arrival = clock.begin(number)
-        assert arrival is not None
+            arrival = (
+                before.ends_at + timedelta(seconds=hole_s)
+                if before is not None
+                else datetime.fromtimestamp(found.st_mtime - facts.duration_s, UTC)
+            )
         starts_at, ends_at, step_s = segment_span(
             previous_end=before.ends_at if before is not None else None,
             hole_s=hole_s,

@@ -60,12 +60,17 @@ class Supervisor:
         self._leases: dict[str, Lease] = {}
         self._keepers: dict[str, tuple[Window, list[CameraKeeper]]] = {}
         self._disk_was_low = False
+        self._stopping: tuple[Cause, bool] | None = None
 
     def tick(self) -> None:
         """Make it so. One camera's fault never keeps the others from being recorded."""
         present = now()
         self._take_over(present)
         low = self.disk_is_low()
+        if self._stopping is not None:
+            cause, for_good = self._stopping
+            for keeper in self._all_keepers():
+                keeper.stop(cause, for_good=for_good)
         for window, keepers in list(self._keepers.values()):
             refusal = self._refusal(window) if low else None
             for keeper in keepers:
@@ -85,11 +90,14 @@ class Supervisor:
             self._leases[window_id] = lease
         return True
 
-    def stop_recorders(self, cause: Cause) -> None:
-        """End every recorder; their windows close, the rest of them missing for ``cause``, after some more ticks."""
-        for _, keepers in self._keepers.values():
-            for keeper in keepers:
-                keeper.stop(cause)
+    def stop_recorders(self, cause: Cause, *, for_good: bool) -> None:
+        """Have every recorder end and start none; it takes some ticks more.
+
+        Parameters
+        ----------
+        for_good : the windows close, the rest of them missing for ``cause``; else a later start may go on
+        """
+        self._stopping = (cause, for_good)
 
     def release(self) -> None:
         """Let go of all windows; recorders go on, and whoever comes next adopts them."""
@@ -122,12 +130,15 @@ class Supervisor:
         low = free < reserve
         if low and not self._disk_was_low:
             logger.error(
-                "disk space is below the reserve; only exams are begun. Free some, or lower storage.reserve_gb",
+                "disk space is below the reserve: only exams are begun; free some, or lower storage.reserve_gb",
                 free_gb=round(free / GB, 1),
                 reserve_gb=self._station.site.storage.reserve_gb,
             )
         self._disk_was_low = low
         return low
+
+    def _all_keepers(self) -> list[CameraKeeper]:
+        return [keeper for _, keepers in self._keepers.values() for keeper in keepers]
 
     def _refusal(self, window: Window) -> str | None:
         if window.kind in EXAM_KINDS:
@@ -168,7 +179,7 @@ class Supervisor:
                 at=now(),
                 window=row.id,
                 room=row.room_id,
-                takes={camera: 0 for camera in row.cameras}
+                takes=dict.fromkeys(row.cameras, 0)
                 | dict(
                     session.execute(
                         select(Take.camera_id, func.count())
@@ -176,7 +187,7 @@ class Supervisor:
                         .group_by(Take.camera_id)
                     ).tuples()
                 ),
-                gaps={camera: 0 for camera in row.cameras}
+                gaps=dict.fromkeys(row.cameras, 0)
                 | dict(
                     session.execute(
                         select(Gap.camera_id, func.count())

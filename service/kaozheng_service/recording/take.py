@@ -243,7 +243,7 @@ class Run:
             self._take = self._open_take()
 
     def _silence_limit_s(self) -> float:
-        """Media comes a group of pictures at a time; before the first, ffmpeg's own two attempts are awaited."""
+        """Media comes a group of pictures at a time; before the first, ffmpeg's two attempts are awaited."""
         silence_s = self._station.site.recording.silence_s
         if self._take is None:
             return 2 * silence_s + PATIENCE_S

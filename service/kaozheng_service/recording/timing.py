@@ -11,7 +11,7 @@ from datetime import UTC, datetime, timedelta
 
 # NTP slews by at most 500 ppm and crystals are within 100; so a larger correction would be noise.
 LARGEST_RATE = 500e-6
-# Times are promised within 1 s. Stream time and arrival further apart than that are no jitter: a new time run.
+# Times are promised within 1 s. Stream time and arrival further apart than that: a new time run.
 NEW_RUN_S = 1.0
 
 
@@ -23,7 +23,7 @@ class ArrivalClock:
         self._sightings: dict[int, int] = {}
 
     def observe(self, number: int, arrived: float, media_s: float) -> None:
-        """``media_s`` of file ``number`` were there when it was last written, at ``arrived`` (s since the epoch)."""
+        """File ``number`` held ``media_s`` when it was last written, at ``arrived`` (s since the epoch)."""
         begin = arrived - media_s
         self._begins[number] = min(self._begins.get(number, begin), begin)
         self._sightings[number] = self._sightings.get(number, 0) + 1

@@ -5,7 +5,6 @@ from __future__ import annotations
 import secrets
 import time
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
 from datetime import timedelta
 
 from kaozheng_service.clock import now
@@ -41,10 +40,10 @@ def record_now(
     title: str,
     progress: Callable[[int, int], None] | None = None,
 ) -> Window:
-    """Record cameras of a room from a few seconds on (they connect meanwhile) for ``seconds``; returns when closed.
+    """Record cameras of a room, from a few seconds on as they connect, for ``seconds``; returns when over.
 
-    Other processes leave this window to us. An interrupt ends the recorders and closes the window, with what is
-    missing signed as stopped by the operator, and is then raised.
+    Other processes leave this window to us. An interrupt ends the recorders and closes the window, what is missing
+    signed as stopped by the operator, and is then raised.
     """
     begins = rounded(now() + timedelta(seconds=LEAD_S))
     local = begins.astimezone(station.site.zone)
@@ -68,7 +67,7 @@ def record_now(
         try:
             _run(station, supervisor, window, progress)
         except BaseException:
-            supervisor.stop_recorders(Cause.STOPPED_BY_OPERATOR)
+            supervisor.stop_recorders(Cause.STOPPED_BY_OPERATOR, for_good=True)
             _run(station, supervisor, window, None)
             raise
     finally:

@@ -33,7 +33,7 @@ class Refusal:
 
 
 def footage_page(station: Station, asked: dict[str, str]) -> tuple[int, dict[str, Any]]:
-    """HTTP status and template context for the form fields ``room seat at minutes camera`` ("" when not given)."""
+    """HTTP status and template context for the fields ``room seat at minutes camera`` ("" when not given)."""
     context: dict[str, Any] = {
         "page": "footage",
         "rooms": [(room.id, room.name) for room in station.site.rooms],
@@ -91,7 +91,7 @@ def _headline(error: ServiceError) -> str:
 
 
 def _result(station: Station, result: FindResult, camera_id: str) -> dict[str, Any]:
-    """The found cameras with their clips; the one shown first is the asked one, else the best with footage."""
+    """The found cameras with their clips; shown first is the one asked for, else the best with footage."""
     cameras = [
         _camera(station, result, camera, rank)
         for rank, camera in enumerate((*result.cameras, *result.blind), start=1)
@@ -185,7 +185,7 @@ def _query(station: Station, result: FindResult, at: datetime) -> str:
 
 
 def _export_command(station: Station, result: FindResult, camera_id: str) -> str:
-    """The command that hands this footage over, ready to run beside the site file once the reason is written."""
+    """The command that hands this footage over, to be run beside the site file with the reason filled in."""
 
     def local(moment: datetime, form: str = "%Y-%m-%d %H:%M:%S") -> str:
         return moment.astimezone(station.site.zone).strftime(form)

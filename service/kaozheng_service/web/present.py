@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import Any, Protocol
 from zoneinfo import ZoneInfo
 
 from kaozheng_service.clock import from_text
@@ -14,6 +14,12 @@ from kaozheng_service.clock import from_text
 LEAST_WIDTH_PERCENT = 0.5
 MOST_TICKS = 7
 _TICK_STEPS_S = (5, 10, 30, 60, 300, 600, 900, 1800, 3600, 7200, 14400)
+
+
+class LocalTime(Protocol):
+    """A moment, aware or as in the JSON, in words; a dash for none."""
+
+    def __call__(self, moment: str | datetime | None, form: str = ...) -> str: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +73,7 @@ def ago_text(seconds: float) -> str:
     return "刚刚" if seconds < 5 else f"{length_text(round(seconds))}前"
 
 
-def local_time(zone: ZoneInfo) -> Callable[[str | datetime | None, str], str]:
+def local_time(zone: ZoneInfo) -> LocalTime:
     """A filter: a moment in the site's time, by ``strftime`` form."""
 
     def filter_(moment: str | datetime | None, form: str = "%H:%M:%S") -> str:
@@ -86,7 +92,7 @@ def bars(
     zone: ZoneInfo,
     words: Callable[[dict[str, Any]], str],
 ) -> list[Bar]:
-    """A timeline (as in the JSON) on an axis from ``begin`` to ``end``; what is missing is drawn last, on top."""
+    """A timeline (as in the JSON) on an axis from ``begin`` to ``end``; what is missing is drawn on top."""
     start, whole = from_text(begin), from_text(end) - from_text(begin)
     show = local_time(zone)
     drawn = []
@@ -96,7 +102,7 @@ def bars(
         if part["state"] in ("gap", "unexplained"):
             width = max(width, LEAST_WIDTH_PERCENT)
         seconds = (from_text(part["to"]) - from_text(part["from"])).total_seconds()
-        title = f"{show(part['from'], '%H:%M:%S')}–{show(part['to'], '%H:%M:%S')} {words(part)} {length_text(seconds)}"
+        title = f"{show(part['from'])}–{show(part['to'])} {words(part)} {length_text(seconds)}"
         drawn.append(Bar(part["state"], round(min(x, 100 - width), 3), round(width, 3), title))
     return sorted(drawn, key=lambda bar: bar.state in ("gap", "unexplained"))
 

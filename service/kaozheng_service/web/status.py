@@ -1,4 +1,4 @@
-"""What the site is doing at this moment, as JSON for the page and for programs: schema ``kaozheng/status/1``."""
+"""What the site is doing now, as JSON for the page and for programs: schema ``kaozheng/status/1``."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ GB = 1_000_000_000
 class Day:
     """A calendar day of the site, as the moments between which it lies."""
 
-    date: date
+    on: date
     starts_at: datetime
     ends_at: datetime
 
@@ -54,7 +54,7 @@ def station_status(station: Station, day: date | None = None) -> dict[str, Any]:
             "at": to_text(present),
             "site": {"id": station.site.id, "name": station.site.name, "timezone": station.site.timezone},
             "day": {
-                "date": shown.date.isoformat(),
+                "date": shown.on.isoformat(),
                 "from": to_text(shown.starts_at),
                 "to": to_text(shown.ends_at),
             },
@@ -92,7 +92,7 @@ def _camera(
     present: datetime,
     rate: float | None,
 ) -> dict[str, Any]:
-    """``state``: recording, silent (a take is open, no bytes come), missing (should record, does not), idle."""
+    """``state``: recording, starting, silent (a take is open, no bytes), missing (no take, but due), idle."""
     due = next((window for window in running if camera_id in window.cameras), None)
     take = session.scalars(
         select(Take)
