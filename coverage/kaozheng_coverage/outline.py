@@ -20,6 +20,8 @@ from kaozheng_coverage.targets import FLAT_ZONE_M, seat_patches
 _STEP_M = 0.05
 # Nothing farther than this outside the picture's corner is projected: a pinhole would send it to infinity.
 _BEYOND_CORNER_RAD = math.radians(10.0)
+# Points that lie nearer than this to the line without them are left out of an outline.
+_SMOOTH_PX = 0.2
 # Corners of the round outline of a head and a trunk.
 _ROUND = 24
 
@@ -186,7 +188,7 @@ def _hull(camera: Camera, points: Array) -> Array:
 def _flat(camera: Camera, ring: Array) -> Array:
     """Pixels of a flat ring in its order; a stretch that cannot be drawn is bridged straight."""
     pixels = _pixels(camera, ring)
-    return pixels if len(pixels) >= 3 else np.empty((0, 2))
+    return _exterior(shapely.Polygon(pixels)) if len(pixels) >= 3 else np.empty((0, 2))
 
 
 def _united(pieces: list[Array]) -> Array:
@@ -201,6 +203,7 @@ def _united(pieces: list[Array]) -> Array:
 def _exterior(shape: shapely.Geometry) -> Array:
     if not isinstance(shape, shapely.Polygon) or shape.is_empty:
         return np.empty((0, 2))
+    shape = shapely.simplify(shape, _SMOOTH_PX)
     return np.asarray(shape.exterior.coords, dtype=np.float64)[:-1]
 
 
