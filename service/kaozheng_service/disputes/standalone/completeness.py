@@ -1,0 +1,168 @@
+"""What the records say of the footage: nothing taken out of the middle, cut off the end, or never explained."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import datetime, timedelta
+from itertools import groupby
+
+from kaozheng_service.disputes.standalone.files import name_unexpected
+from kaozheng_service.disputes.standalone.findings import Findings
+from kaozheng_service.disputes.standalone.records import RECORDS, Record, Span
+from kaozheng_service.disputes.standalone.signature import CHECKPOINT
+
+# The recorder signs a hole from these lengths on, at a window's edges and inside; its times are in milliseconds.
+ROUNDING = timedelta(milliseconds=2)
+AT_THE_EDGE = timedelta(seconds=1) + ROUNDING
+INSIDE = timedelta(seconds=0.2) + ROUNDING
+
+
+def check_claim(records: list[Record], hashes: dict[str, str], found: Findings) -> Record | None:
+    """Hold files and records against the one signed record of the export, and return it.
+
+    That record names every file but the evidence itself, and every record: whoever takes something away and
+    writes the manifests anew still has that record against him.
+    """
+    claims = [record for record in records if record.kind == "export"]
+    if len(claims) != 1:
+        found.add("export_record", RECORDS)
+        return None
+    claim = claims[0]
+    here, pinned = {record.index for record in records} - {claim.index}, set(claim["records"])
+    for index in sorted(pinned - here):
+        found.add("record_missing", RECORDS, index=index)
+    for index in sorted(here - pinned):
+        found.add("record_added", RECORDS, index=index)
+    _check_files(records, claim, hashes, found)
+    _check_takes(records, claim, found)
+    for camera in claim["cameras"]:
+        check_windows(records, camera, claim.span, found)
+    return claim
+
+
+def segment_path(segment: Record) -> str:
+    """Where a segment lies in a bag."""
+    take = segment["take"].rpartition("/")[2]
+    return f"data/segments/{segment.camera}/{segment['window']}/{take}/seg-{segment['number']:05d}.mp4"
+
+
+def gaps_within(records: list[Record], claim: Record) -> list[Record]:
+    """What the exported cameras did not record within the range, and why."""
+    gaps = (record for record in records if record.kind == "gap" and record.camera in claim["cameras"])
+    return [gap for gap in gaps if gap.meets(claim.span)]
+
+
+def _check_files(records: list[Record], claim: Record, hashes: dict[str, str], found: Findings) -> None:
+    signed: dict[str, str] = claim["files"]
+    places = {digest: path for path, digest in signed.items()}
+    for path, digest in signed.items():
+        if path not in hashes:
+            found.add("missing", path)
+        elif hashes[path] != digest:
+            other = places.get(hashes[path])
+            found.add("swapped" if other else "changed", path, other=other)
+    segments = {segment_path(record): record for record in records if record.kind == "segment"}
+    for path, segment in segments.items():
+        if signed.get(path, segment["sha256"]) != segment["sha256"]:
+            found.add("not_as_recorded", path)
+        elif path not in signed and segment.camera in claim["cameras"] and segment.meets(claim.span):
+            found.add("left_out", path)
+    for path in hashes:
+        known = path in segments if path.startswith("data/segments/") else path in (RECORDS, CHECKPOINT)
+        if (
+            path.startswith("data/")
+            and not known
+            and (path not in signed or path.startswith("data/segments/"))
+        ):
+            name_unexpected(path, found)
+
+
+def _check_takes(records: list[Record], claim: Record, found: Findings) -> None:
+    segments = sorted(
+        (record for record in records if record.kind == "segment"), key=lambda record: str(record["take"])
+    )
+    closings = {record["take"]: record for record in records if record.kind == "take.closed"}
+    for take, members in groupby(segments, key=lambda record: str(record["take"])):
+        check_take(list(members), closings.get(take), claim.span, found)
+
+
+def check_take(segments: list[Record], closed: Record | None, span: Span | None, found: Findings) -> None:
+    """Hold the segments of one take against each other and against its closing.
+
+    Parameters
+    ----------
+    segments : at least one
+    span : the chain must reach from its begin to its end, or to the take's; None asks for the whole take
+    """
+    segments = sorted(segments, key=lambda record: (record["number"], record.index))
+    first, last = segments[0], segments[-1]
+    take = first["take"]
+    if first["previous"] and (span is None or first.span[0] > span[0]):
+        found.add("head", take=take, first=first["number"])
+    for one, two in zip(segments, segments[1:]):  # noqa: B905, RUF007 - Python 3.9
+        facts = {"take": take, "first": one["number"], "second": two["number"]}
+        if two["previous"] != one["sha256"]:
+            found.add("chain", **facts)
+        elif two["number"] != one["number"] + 1:
+            found.add("number_hole", **facts)
+        if two.index < one.index:
+            found.add("take_order", **facts)
+        if two.span[0] < one.span[1] - ROUNDING:
+            found.add("clock_back", **facts)
+    if span is not None and last.span[1] >= span[1]:
+        return
+    if closed is None:
+        found.add("take_open", take=take)
+    elif closed["last"] != last["sha256"] or (not first["previous"] and closed["segments"] != len(segments)):
+        found.add("cut_tail", take=take, last=last["number"])
+
+
+def check_windows(records: Iterable[Record], camera: str, span: Span | None, found: Findings) -> None:
+    """Expected less recorded less explained, for one camera: within ``span``, or in whole windows where it is None."""
+    mine = [record for record in records if record.camera in (camera, "")]
+    footage = [record for record in mine if record.kind in ("segment", "gap")]
+    expected = {record["window"]: record for record in mine if record.kind == "window.expected"}
+    closings = {record["window"]: record for record in mine if record.kind == "window.closed"}
+    for name in sorted({str(record["window"]) for record in footage} - set(expected)):
+        found.add("no_window", window=name)
+    for name, window in expected.items():
+        if camera not in window["cameras"] or (span is not None and not window.meets(span)):
+            continue
+        if window.times["at"] > window.span[0]:
+            found.add("late_window", window=name)
+        if name in closings:
+            _check_counts(mine, closings[name], camera, found)
+        for hole in holes(window.span, [record.span for record in footage]):
+            at_the_edge = hole[0] == window.span[0] or hole[1] == window.span[1]
+            shown = (max(hole[0], span[0]), min(hole[1], span[1])) if span is not None else hole
+            if (
+                hole[1] - hole[0] > (AT_THE_EDGE if at_the_edge else INSIDE)
+                and shown[1] - shown[0] > ROUNDING
+            ):
+                found.add("hole", camera=camera, start=_in_words(shown[0]), end=_in_words(shown[1]))
+
+
+def _check_counts(records: list[Record], closing: Record, camera: str, found: Findings) -> None:
+    for what, kind in (("takes", "take.opened"), ("gaps", "gap")):
+        count = sum(record.kind == kind and record["window"] == closing["window"] for record in records)
+        signed = closing[what].get(camera, 0)
+        if count != signed:
+            facts = {"what": what, "expected": signed, "found": count}
+            found.add("counts", window=closing["window"], camera=camera, **facts)
+
+
+def holes(whole: Span, covered: list[Span]) -> list[Span]:
+    """What of ``whole`` nothing covers, in order."""
+    left: list[Span] = []
+    at = whole[0]
+    for begins, ends in sorted(covered):
+        if begins > at:
+            left.append((at, min(begins, whole[1])))
+        at = max(at, ends)
+        if at >= whole[1]:
+            return left
+    return [*left, (at, whole[1])]
+
+
+def _in_words(moment: datetime) -> str:
+    return f"{moment:%Y-%m-%d %H:%M:%S}.{moment.microsecond // 1000:03d}Z"

@@ -1,0 +1,155 @@
+"""What a check can find, in words, and how findings add up to an outcome."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+ALTERED, CANNOT_JUDGE, NOTE = "altered", "cannot_judge", "note"
+
+# code: severity, then the sentence in Chinese and in English
+MESSAGES = {
+    "changed": (ALTERED, "内容被改动", "its content was changed"),
+    "swapped": (ALTERED, "次序被调换，这里放的是 {other}", "out of order: what lies here is {other}"),
+    "missing": (ALTERED, "文件缺失", "the file is missing"),
+    "unexpected": (ALTERED, "多出的文件，不属于本次导出", "not part of the export"),
+    "not_a_file": (ALTERED, "不是普通文件（链接或设备），未读取", "a link or device, not a file; not read"),
+    "dropping": (NOTE, "电脑浏览文件夹时留下的文件，与导出无关", "left by a file browser, not part of the export"),
+    "unreadable": (CANNOT_JUDGE, "无法读取：{why}", "cannot be read: {why}"),
+    "manifest_line": (ALTERED, "第{line}行不是清单应有的写法", "line {line} is not a line of a manifest"),
+    "unsafe_path": (ALTERED, "第{line}行的路径指向别处，拒绝读取", "line {line} points elsewhere; refused"),
+    "bag_info": (ALTERED, "与签名的导出记录不符", "does not fit the signed record of the export"),
+    "not_a_key": (ALTERED, "不是Ed25519公钥", "not an Ed25519 public key"),
+    "not_a_checkpoint": (ALTERED, "不是检查点的写法", "not written as a checkpoint"),
+    "signature": (ALTERED, "签名与公钥不符，检查点被改动或伪造", "the signature does not fit the key: forged"),
+    "other_key": (ALTERED, "签名用的不是您给出的公钥", "signed by another key than the one you named"),
+    "key_from_bag": (
+        NOTE,
+        "公钥取自本文件夹，请与从别处得知的公钥核对：{key}",
+        "this key came with the export: compare it with the one known from elsewhere",
+    ),
+    "record_line": (ALTERED, "第{line}行不是一条完整的记录", "line {line} is not a whole record"),
+    "record_proof": (
+        ALTERED,
+        "第{line}行的记录不在签名的日志里，被改动或伪造",
+        "line {line} is not in the signed log: changed or forged",
+    ),
+    "record_order": (ALTERED, "第{line}行的记录次序被调换", "line {line} is out of order"),
+    "record_missing": (ALTERED, "日志第{index}条记录被抽走", "record {index} of the log was taken out"),
+    "record_added": (ALTERED, "日志第{index}条记录不属于本次导出", "record {index} of the log was put in"),
+    "export_record": (ALTERED, "没有（或不止一条）本次导出的签名记录", "not exactly one signed record of the export"),
+    "not_as_recorded": (ALTERED, "内容与录制时的签名记录不符", "not as it was signed when recorded"),
+    "left_out": (ALTERED, "在所求时段内已录制，却不在导出中", "recorded within the range, yet left out"),
+    "chain": (
+        ALTERED,
+        "{take}：片段{first}与{second}之间的记录被抽走或调换",
+        "records between segments {first} and {second} are missing or exchanged",
+    ),
+    "head": (ALTERED, "{take}：片段{first}之前的记录被抽走", "records before segment {first} were taken out"),
+    "cut_tail": (ALTERED, "{take}：片段{last}之后的尾部被截去", "the tail after segment {last} was cut off"),
+    "take_order": (ALTERED, "{take}：片段{second}在日志中的次序不对", "segment {second} is out of order in the log"),
+    "take_open": (
+        CANNOT_JUDGE,
+        "{take}：此时录制尚未结束，尾部是否完整无法判断",
+        "not yet closed: whether its tail is whole cannot be judged",
+    ),
+    "counts": (
+        ALTERED,
+        "{window} {camera}：签名记录为{expected}个{what}，这里有{found}个",
+        "{expected} {what} were signed, {found} are here",
+    ),
+    "no_window": (
+        CANNOT_JUDGE,
+        "{window}：没有应录时段的记录，是否完整无法判断",
+        "no record of what was expected: completeness cannot be judged",
+    ),
+    "hole": (
+        CANNOT_JUDGE,
+        "{camera} {start} 至 {end}：既无录像，也无签名的原因说明",
+        "neither recorded nor explained",
+    ),
+    "number_hole": (
+        NOTE,
+        "{take}：片段{first}之后跳号（其后的文件没有完整画面；链条未断）",
+        "a number is skipped after segment {first}: a file without a whole picture; the chain is whole",
+    ),
+    "clock_back": (NOTE, "{take}：片段{second}之前时钟被回拨", "the clock was set back before segment {second}"),
+    "late_window": (NOTE, "{window}：开始之后才登记为应录时段", "announced only after it had begun"),
+    "log_root": (ALTERED, "日志内容与签名的检查点不符", "its entries do not lead to the signed head"),
+    "row_missing": (ALTERED, "日志第{index}条有记录，数据库中没有", "record {index} has no row in the database"),
+    "row_differs": (ALTERED, "数据库与日志第{index}条记录不符", "the database differs from record {index}"),
+    "row_unsigned": (CANNOT_JUDGE, "数据库中有，日志中还没有签名记录", "in the database, not yet in the signed log"),
+    "row_forged": (ALTERED, "数据库称其为日志第{index}条，日志中并非如此", "the log's record {index} is another"),
+    "unknown_file": (NOTE, "归档中的文件，数据库没有记载", "in the archive, unknown to the database"),
+}  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Finding:
+    """``path`` is the file in the bag or archive that it is about, "" if none."""
+
+    code: str
+    severity: str
+    path: str
+    chinese: str
+    english: str
+
+    @property
+    def message(self) -> str:
+        """One line: the file, then Chinese, then English."""
+        words = f"{self.chinese} / {self.english}"
+        return f"{self.path}: {words}" if self.path else words
+
+
+@dataclass(frozen=True)
+class Report:
+    """``outcome`` is intact, altered or cannot_judge, the worst of the findings; the worst finding comes first.
+
+    ``claim`` is the signed record of the export and ``gaps`` those of what was not recorded within it, as JSON.
+    """
+
+    outcome: str
+    findings: tuple[Finding, ...]
+    claim: dict[str, Any] = field(default_factory=dict)
+    gaps: tuple[dict[str, Any], ...] = ()
+    files: int = 0
+    bytes: int = 0
+    segments: int = 0
+    records: int = 0
+    log: str = ""
+    log_size: int = 0
+    key: str = ""
+
+
+class BadInputError(Exception):
+    """What was asked cannot be done; the message says why and what to do next."""
+
+
+class Findings:
+    """Collects findings. A footage file named once as altered is not named again for what follows from it."""
+
+    def __init__(self) -> None:
+        self._all: list[Finding] = []
+        self._named: set[str] = set()
+
+    def add(self, code: str, path: str = "", **facts: object) -> None:
+        """``code`` is one of MESSAGES; ``facts`` fill its sentence."""
+        severity, chinese, english = MESSAGES[code]
+        finding = Finding(code, severity, path, chinese.format(**facts), english.format(**facts))
+        once = path.startswith(("data/segments/", "data/viewing/")) and severity != NOTE
+        if finding in self._all or (once and path in self._named):
+            return
+        if once:
+            self._named.add(path)
+        self._all.append(finding)
+
+    def outcome(self) -> str:
+        severities = {finding.severity for finding in self._all}
+        if ALTERED in severities:
+            return ALTERED
+        return CANNOT_JUDGE if CANNOT_JUDGE in severities else "intact"
+
+    def ranked(self) -> tuple[Finding, ...]:
+        """The worst first, else as they were found."""
+        rank = (ALTERED, CANNOT_JUDGE, NOTE).index
+        return tuple(sorted(self._all, key=lambda finding: rank(finding.severity)))

@@ -1,0 +1,142 @@
+"""The signed head of the log: C2SP tlog-checkpoint and signed-note, Ed25519 by RFC 8032, in plain Python.
+
+Whoever checks an export may have nothing but Python, so the signature cannot wait for a library.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+from kaozheng_service.disputes.standalone.files import read_text
+from kaozheng_service.disputes.standalone.findings import BadInputError, Findings
+
+CHECKPOINT, KEY = "data/evidence/checkpoint", "data/evidence/key.pub"
+# SubjectPublicKeyInfo of an Ed25519 key up to the key itself (RFC 8410).
+_DER_HEAD = bytes.fromhex("302a300506032b6570032100")
+
+
+@dataclass(frozen=True)
+class SignedHead:
+    """A log's name, size and Merkle root, and the key that signed them as ``name+hash+base64``."""
+
+    log: str
+    size: int
+    root: bytes
+    key: str
+
+
+def check_signature(folder: Path, expected: bytes | None, found: Findings) -> SignedHead | None:
+    """The head that the bag's records are held against; None, and a finding, where there is none."""
+    pem, note = read_text(folder, KEY, found), read_text(folder, CHECKPOINT, found)
+    if pem is None or note is None:
+        return None
+    try:
+        key = read_key(pem)
+    except BadInputError:
+        found.add("not_a_key", KEY)
+        return None
+    lines = note.split("\n")
+    try:
+        log, size, root = lines[0], int(lines[1]), base64.b64decode(lines[2], validate=True)
+        dash, name, encoded = lines[4].split(" ")
+        signature = base64.b64decode(encoded, validate=True)
+        if (dash, name, lines[3], len(root), str(size)) != ("—", log, "", 32, lines[1]):
+            raise ValueError
+    except (ValueError, IndexError):
+        found.add("not_a_checkpoint", CHECKPOINT)
+        return None
+    body = "\n".join([*lines[:3], ""]).encode()
+    if signature[:4] != _key_id(log, key) or not verify_ed25519(key, signature[4:], body):
+        found.add("signature", CHECKPOINT)
+    printed = f"{log}+{_key_id(log, key).hex()}+{base64.b64encode(bytes([1]) + key).decode()}"
+    if expected is None:
+        found.add("key_from_bag", KEY, key=printed)
+    elif expected != key:
+        found.add("other_key", KEY)
+    return SignedHead(log, size, root, printed)
+
+
+def read_key(text: str) -> bytes:
+    """The 32 bytes of a key: from PEM, from ``name+hash+base64`` (signed-note), or from a file that holds either.
+
+    BadInputError where it is none of them.
+    """
+    try:
+        if "\n" not in text and Path(text).is_file():
+            text = Path(text).read_text(encoding="utf-8")
+        body = re.fullmatch(r"\s*-----BEGIN PUBLIC KEY-----\s+([^-]+)-----END PUBLIC KEY-----\s*", text)
+        if body is not None:
+            raw = base64.b64decode(body[1])
+            if len(raw) == 44 and raw.startswith(_DER_HEAD):
+                return raw[12:]
+        note = re.fullmatch(r"([^+\s]+)\+([0-9a-f]{8})\+(\S+)", text.strip())
+        if note is not None:
+            raw = base64.b64decode(note[3], validate=True)
+            if len(raw) == 33 and raw[0] == 1 and _key_id(note[1], raw[1:]).hex() == note[2]:
+                return raw[1:]
+    except (ValueError, OSError):
+        pass
+    raise BadInputError(
+        f"{text[:80]!r}: 不是公钥 / not an Ed25519 public key; give its PEM file, or name+hash+base64 as printed"
+    )
+
+
+def _key_id(name: str, key: bytes) -> bytes:
+    return hashlib.sha256(name.encode() + b"\n\x01" + key).digest()[:4]
+
+
+_PRIME = 2**255 - 19
+_ORDER = 2**252 + 27742317777372353535851937790883648493
+_D = -121665 * pow(121666, _PRIME - 2, _PRIME) % _PRIME
+_Point = tuple[int, int, int, int]  # X, Y, Z, T with x = X/Z, y = Y/Z, xy = T/Z
+
+
+def verify_ed25519(key: bytes, signature: bytes, message: bytes) -> bool:
+    """RFC 8032, 5.1.7. Everything here is public, so nothing need run in constant time; about 5 ms."""
+    point, commitment = _decode(key), _decode(signature[:32])
+    scalar = int.from_bytes(signature[32:], "little")
+    if len(signature) != 64 or point is None or commitment is None or scalar >= _ORDER:
+        return False
+    challenge = int.from_bytes(hashlib.sha512(signature[:32] + key + message).digest(), "little") % _ORDER
+    base = _decode((4 * pow(5, _PRIME - 2, _PRIME) % _PRIME).to_bytes(32, "little"))
+    if base is None:
+        raise ArithmeticError("the curve's base point does not decode")
+    left, right = _times(scalar, base), _sum(commitment, _times(challenge, point))
+    return all((left[axis] * right[2] - right[axis] * left[2]) % _PRIME == 0 for axis in (0, 1))
+
+
+def _decode(encoded: bytes) -> _Point | None:
+    """A point from its 32 bytes (RFC 8032, 5.1.3); None where they are no point."""
+    odd, y = divmod(int.from_bytes(encoded, "little"), 2**255)
+    if len(encoded) != 32 or y >= _PRIME:
+        return None
+    square = (y * y - 1) * pow(_D * y * y + 1, _PRIME - 2, _PRIME) % _PRIME
+    x = pow(square, (_PRIME + 3) // 8, _PRIME)
+    if x * x % _PRIME != square:
+        x = x * pow(2, (_PRIME - 1) // 4, _PRIME) % _PRIME
+    if x * x % _PRIME != square or (x == 0 and odd):
+        return None
+    if x % 2 != odd:
+        x = _PRIME - x
+    return x, y, 1, x * y % _PRIME
+
+
+def _sum(one: _Point, two: _Point) -> _Point:
+    """RFC 8032, 5.1.4: complete, so it doubles too."""
+    a, b = (one[1] - one[0]) * (two[1] - two[0]), (one[1] + one[0]) * (two[1] + two[0])
+    c, d = 2 * _D * one[3] * two[3], 2 * one[2] * two[2]
+    e, f, g, h = b - a, d - c, d + c, b + a
+    return e * f % _PRIME, g * h % _PRIME, f * g % _PRIME, e * h % _PRIME
+
+
+def _times(scalar: int, point: _Point) -> _Point:
+    total: _Point = (0, 1, 1, 0)
+    while scalar:
+        if scalar % 2:
+            total = _sum(total, point)
+        point, scalar = _sum(point, point), scalar // 2
+    return total

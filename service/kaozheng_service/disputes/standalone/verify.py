@@ -1,0 +1,143 @@
+"""Check a folder that kaozheng exported: nothing changed, nothing missing, nothing out of order.
+
+    python3 verify.py [FOLDER] [--key KEY] [--json]
+
+Needs Python 3.9 or newer and nothing else. It reads only, and asks nobody. FOLDER is this file's own when left out.
+KEY is the site's public key as you know it from elsewhere, such as a printed sheet: without it this proves that the
+export is as that key signed it, not whose key it is. Exit code: 0 intact, 1 altered or cannot be judged, 2 bad input.
+The same steps by hand, with openssl and sha256sum, stand in README.txt.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from kaozheng_service.disputes.standalone.completeness import check_claim, gaps_within
+from kaozheng_service.disputes.standalone.files import (
+    BAG_INFO,
+    MANIFEST,
+    TAG_MANIFEST,
+    Progress,
+    check_manifests,
+    hash_files,
+    read_text,
+)
+from kaozheng_service.disputes.standalone.findings import (
+    ALTERED,
+    CANNOT_JUDGE,
+    NOTE,
+    BadInputError,
+    Findings,
+    Report,
+)
+from kaozheng_service.disputes.standalone.records import Record, read_records
+from kaozheng_service.disputes.standalone.signature import check_signature, read_key
+
+SCHEMA = "kaozheng/verify/1"
+
+
+def check_bag(folder: Path, trusted_key: str | None = None, progress: Progress | None = None) -> Report:
+    """Check the bag in ``folder``: against the signed log first, then against its own manifests.
+
+    Raises
+    ------
+    BadInputError : no such folder, no export in it, or ``trusted_key`` is not a key
+    """
+    expected = read_key(trusted_key) if trusted_key is not None else None
+    if not any((folder / name).exists() for name in (MANIFEST, TAG_MANIFEST, "data")):
+        raise BadInputError(
+            f"{folder}: 这里没有导出的文件 / there is no export here; name the folder that holds {MANIFEST}"
+        )
+    found = Findings()
+    hashes, size = hash_files(folder, found, progress)
+    head = check_signature(folder, expected, found)
+    records = read_records(folder, head, found) if head is not None else []
+    claim = check_claim(records, hashes, found) if head is not None else None
+    if claim is not None:
+        _check_bag_info(folder, claim, found)
+    check_manifests(folder, hashes, found)
+    return Report(
+        outcome=found.outcome(),
+        findings=found.ranked(),
+        claim=claim.body if claim is not None else {},
+        gaps=tuple(gap.body for gap in gaps_within(records, claim)) if claim is not None else (),
+        files=len(hashes),
+        bytes=size,
+        segments=sum(path.startswith("data/segments/") for path in hashes),
+        records=len(records),
+        log=head.log if head is not None else "",
+        log_size=head.size if head is not None else 0,
+        key=head.key if head is not None else "",
+    )
+
+
+def report_json(report: Report) -> dict[str, Any]:
+    """The report as versioned JSON."""
+    return {"schema": SCHEMA, **asdict(report)}
+
+
+def report_words(report: Report) -> str:
+    """The report for people, Chinese first."""
+    claim = report.claim
+    lines = []
+    if claim:
+        lines.append(f"考场 room: {claim['room']}    摄像机 cameras: {', '.join(claim['cameras'])}")
+        lines.append(f"时段 range: {claim['starts_at']} – {claim['ends_at']} (UTC)")
+    lines.append(
+        f"片段 segments: {report.segments}    文件 files: {report.files}, {report.bytes / 1e6:.1f} MB"
+    )
+    lines.append(f"签名记录 signed records: {report.records}    日志 log: {report.log}, {report.log_size}")
+    for gap in report.gaps:
+        lines.append(f"缺口 gap: {gap['camera']} {gap['starts_at']} – {gap['ends_at']} {gap['cause']}")
+    signs = {ALTERED: "✗", CANNOT_JUDGE: "?", NOTE: "·"}
+    lines += [f"{signs[finding.severity]} {finding.message}" for finding in report.findings]
+    verdicts = {
+        "intact": "✓ 完好：与签名的记录一致，没有改动、缺失或调换 / INTACT",
+        ALTERED: "✗ 不完好：见以上各项 / ALTERED",
+        CANNOT_JUDGE: "? 无法判断：见以上各项 / CANNOT JUDGE",
+    }
+    return "\n".join([*lines, verdicts[report.outcome]])
+
+
+def _check_bag_info(folder: Path, claim: Record, found: Findings) -> None:
+    text = read_text(folder, BAG_INFO, found)
+    if text is not None and f"External-Identifier: {claim['export']}" not in text.split("\n"):
+        found.add("bag_info", BAG_INFO)
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run as a program; returns the exit code."""
+    for stream in (sys.stdout, sys.stderr):
+        # Windows consoles in another code page would stop at the first Chinese character.
+        if hasattr(stream, "reconfigure"):
+            stream.reconfigure(encoding="utf-8", errors="replace")
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("folder", nargs="?", type=Path, default=Path(__file__).resolve().parent)
+    parser.add_argument(
+        "--key", help="the site's public key as you know it: its PEM file, or as it is printed"
+    )
+    parser.add_argument("--json", action="store_true", help="print JSON for programs instead of words")
+    options = parser.parse_args(arguments)
+    try:
+        report = check_bag(options.folder, options.key)
+    except BadInputError as error:
+        print(error, file=sys.stderr)
+        return 2
+    words = (
+        json.dumps(report_json(report), ensure_ascii=False, indent=2)
+        if options.json
+        else report_words(report)
+    )
+    print(words)
+    return 0 if report.outcome == "intact" else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
