@@ -1,0 +1,365 @@
+"""The plan of a room as SVG: seats, zones and cameras, coloured and marked by verdict."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from xml.sax.saxutils import escape
+
+import shapely
+
+from kaozheng_coverage import drawing as svg
+from kaozheng_coverage.camera import Camera
+from kaozheng_coverage.drawing import Box, Labels, Point, attributes, number
+from kaozheng_coverage.person import TALL, seat_frame
+from kaozheng_coverage.plan_cameras import camera_mark, camera_wedge
+from kaozheng_coverage.plan_sheet import (
+    CAMERA_INKS,
+    FAINT,
+    HEADER_MM,
+    INK,
+    LOOKS,
+    MARGIN_MM,
+    NORMAL_MM,
+    SMALL_MM,
+    WALL,
+    Sheet,
+    halo,
+    leader,
+    look_of,
+    symbol,
+)
+from kaozheng_coverage.room import Room, Seat, ZoneKind
+from kaozheng_coverage.verdict import Outcome, RoomVerdict
+
+# Names as exam staff use them.
+ZONE_NAMES = {
+    ZoneKind.SEAL_OPENING: "启封区",
+    ZoneKind.ANSWER_SEALING: "密封区",
+    ZoneKind.INVIGILATOR: "监考位",
+    ZoneKind.DOOR: "门口",
+    ZoneKind.WAITING: "候考区",
+    ZoneKind.SECURE_STORE: "保密室",
+    ZoneKind.MARKING: "阅卷室",
+}
+OUTCOME_NAMES = {Outcome.PASS: "合格", Outcome.FAIL: "不合格", Outcome.UNDETERMINED: "未能判定"}
+
+
+_FONT = "Noto Sans CJK SC, sans-serif"
+
+
+def plan_svg(room: Room, cameras: Sequence[Camera], verdict: RoomVerdict | None = None) -> str:
+    """The room from above, the front wall at the top, as one SVG document for A4 paper and the web.
+
+    Parameters
+    ----------
+    verdict : colours seats and zones and counts them in the legend; without it all are drawn alike
+
+    Returns
+    -------
+    SVG text, 178 mm wide. The same input gives the same text. Verdict symbols are paths, not glyphs. Each seat is a
+    group with the attribute ``data-seat``, each zone one with ``data-zone``, each camera one with ``data-camera``.
+
+    Notes
+    -----
+    A camera's wedge is the horizontal angle of its picture's middle row, through its own lens and tilt, cut at the
+    walls; what stands in the way is not cut out of it.
+    """
+    sheet = Sheet.of(room)
+    labels = _taken(sheet, room, cameras)
+    outcomes = {} if verdict is None else {target.id: target.outcome for target in verdict.seats}
+    zone_outcomes = {} if verdict is None else {target.id: target.outcome for target in verdict.zones}
+    parts = [
+        _head(sheet, room),
+        *_floor(sheet, room),
+        *(camera_wedge(sheet, room, camera, index) for index, camera in enumerate(cameras)),
+        *_obstacles(sheet, room),
+        *_zone_areas(sheet, room, zone_outcomes),
+        *(_seat(sheet, seat, outcomes.get(seat.number)) for seat in room.seats),
+        *_walls(sheet, room),
+        *(camera_mark(sheet, camera, index, labels) for index, camera in enumerate(cameras)),
+        *_zone_labels(sheet, room, zone_outcomes, labels),
+        *_obstacle_labels(sheet, room, labels),
+        *_title(sheet, room),
+        *_legend(sheet, room, cameras, verdict),
+        "</svg>",
+    ]
+    return "\n".join(part for part in parts if part) + "\n"
+
+
+def _head(sheet: Sheet, room: Room) -> str:
+    size = f"0 0 {number(sheet.width)} {number(sheet.height)}"
+    opening = attributes(
+        xmlns="http://www.w3.org/2000/svg",
+        viewBox=size,
+        width=f"{number(sheet.width)}mm",
+        height=f"{number(sheet.height)}mm",
+        font_family=_FONT,
+        fill=INK,
+    )
+    title = escape(f"{room.name} 平面图")
+    hatch = svg.line((0, 0), (0, 1.2), stroke=FAINT, stroke_width=0.45)
+    return (
+        f"<svg{opening}>\n<title>{title}</title>\n<defs>"
+        f'<pattern id="hatch" width="1.2" height="1.2" patternUnits="userSpaceOnUse" patternTransform="rotate(45)">'
+        f'<rect width="1.2" height="1.2" fill="#dfe3e8"/>{hatch}</pattern></defs>\n'
+        f"<rect{attributes(width=sheet.width, height=sheet.height, fill='#ffffff')}/>"
+    )
+
+
+def _floor(sheet: Sheet, room: Room) -> list[str]:
+    return [svg.polygon(sheet.all(room.boundary), fill="#fcfcfb")]
+
+
+def _walls(sheet: Sheet, room: Room) -> list[str]:
+    corners = room.boundary
+    front_y = max(y for _, y in corners)
+    parts = [
+        svg.polygon(sheet.all(corners), fill="none", stroke=WALL, stroke_width=0.9, stroke_linejoin="miter")
+    ]
+    for start, end in zip(corners, (*corners[1:], corners[0]), strict=True):
+        if start[1] == front_y and end[1] == front_y:
+            parts.append(
+                svg.line(
+                    sheet.at(start), sheet.at(end), stroke=WALL, stroke_width=2.0, stroke_linecap="square"
+                )
+            )
+    return parts
+
+
+def _obstacles(sheet: Sheet, room: Room) -> list[str]:
+    return [
+        svg.polygon(sheet.all(solid.footprint), fill="url(#hatch)", stroke=FAINT, stroke_width=0.35)
+        for solid in room.obstacles
+    ]
+
+
+def _obstacle_labels(sheet: Sheet, room: Room, labels: Labels) -> list[str]:
+    parts = []
+    for solid in room.obstacles:
+        box = svg.box_around(sheet.all(solid.footprint))
+        size = SMALL_MM - 0.2
+        place = labels.place(solid.id, size, (box.x, box.y), start=min(box.width, box.height) / 2)
+        parts.append(leader((box.x, box.y), place, FAINT, max(box.width, box.height) / 2 + 2.5))
+        parts.append(halo(solid.id, place, size, FAINT))
+    return parts
+
+
+def _zone_areas(sheet: Sheet, room: Room, outcomes: dict[str, Outcome]) -> list[str]:
+    parts = []
+    for zone in room.zones:
+        look = look_of(outcomes.get(zone.id))
+        parts.append(
+            svg.polygon(
+                sheet.all(zone.polygon),
+                fill=look.fill,
+                fill_opacity="0.6",
+                stroke=look.ink,
+                stroke_width=0.5,
+                stroke_dasharray="1.6 0.9",
+            )
+        )
+    return parts
+
+
+def _zone_labels(sheet: Sheet, room: Room, outcomes: dict[str, Outcome], labels: Labels) -> list[str]:
+    parts = []
+    for zone in room.zones:
+        outcome = outcomes.get(zone.id)
+        look = look_of(outcome)
+        alike = sum(other.kind is zone.kind for other in room.zones) > 1
+        name = f"{ZONE_NAMES[zone.kind]} {zone.id}" if alike else ZONE_NAMES[zone.kind]
+        area = svg.box_around(sheet.all(zone.polygon))
+        mark_mm = 3.4 if outcome is not None else 0.0
+        place = _inside(area, name, mark_mm)
+        if place is None:
+            place = labels.place(
+                name,
+                NORMAL_MM,
+                (area.x, area.y),
+                start=min(area.width, area.height) / 2 + 0.4,
+                extra=mark_mm,
+            )
+        else:
+            labels.take(place)
+        words = Box(place.x - mark_mm / 2, place.y, place.width, place.height)
+        drawn = halo(name, words, NORMAL_MM, look.ink, weight="bold")
+        if outcome is not None:
+            drawn += symbol(outcome, (place.x + place.width / 2 - mark_mm / 2 - 0.3, place.y), 2.9)
+        parts.append(f"<g{attributes(data_zone=zone.id, data_outcome=outcome or 'none')}>{drawn}</g>")
+    return parts
+
+
+def _inside(area: Box, name: str, mark_mm: float) -> Box | None:
+    width = svg.text_width(name, NORMAL_MM) + mark_mm + 0.8
+    fits = width <= area.width - 0.6 and area.height - 0.6 >= NORMAL_MM * 1.3
+    return Box(area.x, area.y, width, NORMAL_MM * 1.3) if fits else None
+
+
+def _seat(sheet: Sheet, seat: Seat, outcome: Outcome | None) -> str:
+    """Desk, screen and sitter in the seat's own turn; number and symbol upright on the near half of the desk."""
+    look = look_of(outcome)
+    frame, desk, monitor = seat_frame(seat), seat.desk, seat.monitor
+
+    def rectangle(half_m: float, near_m: float, far_m: float) -> list[Point]:
+        corners = ((-half_m, near_m), (half_m, near_m), (half_m, far_m), (-half_m, far_m))
+        return [sheet.at(frame.at(frame.near_edge, right_m, forward_m)) for right_m, forward_m in corners]
+
+    turn = f"rotate({number(seat.bearing_deg)} {number(sheet.at(frame.body)[0])} {number(sheet.at(frame.body)[1])})"
+    x, y = sheet.at(frame.body)
+    half, deep = TALL.shoulder_breadth_m / 2 * sheet.scale, TALL.chest_depth_m / 2 * sheet.scale
+    head = TALL.head_length_m / 2 * sheet.scale
+    body = (
+        f"<g{attributes(transform=turn)}>"
+        f"<ellipse{attributes(cx=x, cy=y, rx=half, ry=deep, fill='#c3cad2')}/>"
+        # The nose shows where the sitter looks.
+        + svg.polygon(
+            [(x - head * 0.6, y - head * 0.7), (x + head * 0.6, y - head * 0.7), (x, y - head * 1.9)],
+            fill=FAINT,
+        )
+        + svg.circle((x, y), head, fill=FAINT)
+        + "</g>"
+    )
+    top = svg.polygon(
+        rectangle(desk.width_m / 2, 0.0, desk.depth_m),
+        fill=look.fill,
+        stroke=look.ink,
+        stroke_width=look.line_mm,
+        stroke_dasharray=look.dash,
+        stroke_linejoin="round",
+    )
+    free_m, screen = desk.depth_m, ""
+    if monitor is not None:
+        middle_m = desk.depth_m - monitor.setback_m
+        half_m = max(monitor.thickness_m / 2, 0.35 / sheet.scale)
+        screen = svg.polygon(rectangle(monitor.width_m / 2, middle_m - half_m, middle_m + half_m), fill=INK)
+        free_m = max(desk.depth_m / 2, middle_m - half_m)
+    free, wide = free_m * sheet.scale, desk.width_m * sheet.scale
+    size = min(3.6, free * 0.72, wide * 0.5 / max(0.56 * len(seat.number), 1e-9))
+    aside = 0.0 if outcome is None else wide * 0.22 * _reading_side(seat)
+    number_at = sheet.at(frame.at(frame.near_edge, -aside / sheet.scale, free_m / 2))
+    words = svg.text(seat.number, number_at, size, font_weight="bold", fill=look.ink if outcome else INK)
+    mark = ""
+    if outcome is not None:
+        mark = symbol(
+            outcome, sheet.at(frame.at(frame.near_edge, aside / sheet.scale, free_m / 2)), size * 1.05
+        )
+    named = attributes(data_seat=seat.number, data_outcome=outcome or "none")
+    return f"<g{named}>{body}{top}{screen}{words}{mark}</g>"
+
+
+def _reading_side(seat: Seat) -> int:
+    """Which way along the desk the symbol follows the number: to the right on paper, or else downwards."""
+    bearing = math.radians(seat.bearing_deg)
+    across, down = math.cos(bearing), math.sin(bearing)
+    return 1 if (across > 1e-6 or (abs(across) <= 1e-6 and down > 0)) else -1
+
+
+def _taken(sheet: Sheet, room: Room, cameras: Sequence[Camera]) -> Labels:
+    """Labels keep off desks, sitters, obstacles, zones, cameras and the words at the front wall."""
+    top, bottom = 0.6, sheet.bottom + 5.6
+    labels = Labels(Box(sheet.width / 2, (top + bottom) / 2, sheet.width - 2, bottom - top))
+    for seat in room.seats:
+        frame, desk = seat_frame(seat), seat.desk
+        half_m = desk.width_m / 2
+        marks = ((-half_m, 0.0), (half_m, 0.0), (half_m, desk.depth_m), (-half_m, desk.depth_m))
+        labels.take(svg.box_around([sheet.at(frame.at(frame.near_edge, *mark)) for mark in marks], 0.3))
+        breadth = TALL.shoulder_breadth_m * sheet.scale
+        x, y = sheet.at(frame.body)
+        labels.take(Box(x, y, breadth, breadth * 0.6))
+    for solid in room.obstacles:
+        labels.take(svg.box_around(sheet.all(solid.footprint), 0.3))
+    for zone in room.zones:
+        labels.take(svg.box_around(sheet.all(zone.polygon), 0.3))
+    for camera in cameras:
+        labels.take(Box(*sheet.at(camera.position_m), 4.4, 4.4))
+    for start, end in zip(room.boundary, (*room.boundary[1:], room.boundary[0]), strict=True):
+        labels.take(svg.box_around([sheet.at(start), sheet.at(end)], 0.7))
+    labels.take(_name_box(room))
+    labels.take(Box(*_front_words(sheet, room), svg.text_width(_FRONT, 3.2) + 4, 5.0))
+    return labels
+
+
+_FRONT = "前墙（讲台）"
+
+
+def _front_words(sheet: Sheet, room: Room) -> Point:
+    left, _, right, front = shapely.Polygon(room.boundary).bounds
+    x, y = sheet.at(((left + right) / 2, front))
+    return x, y - 4.0
+
+
+def _title(sheet: Sheet, room: Room) -> list[str]:
+    name = _name_box(room)
+    return [
+        svg.text(_name(room), (name.x, name.y), NORMAL_MM, font_weight="500", fill=FAINT),
+        svg.text(_FRONT, _front_words(sheet, room), 3.2, font_weight="bold"),
+    ]
+
+
+def _name(room: Room) -> str:
+    return room.name if room.id in room.name else f"{room.name}（{room.id}）"
+
+
+def _name_box(room: Room) -> Box:
+    width = svg.text_width(_name(room), NORMAL_MM)
+    return Box(MARGIN_MM + width / 2, HEADER_MM - 4.0, width + 2.0, 4.4)
+
+
+def _legend(sheet: Sheet, room: Room, cameras: Sequence[Camera], verdict: RoomVerdict | None) -> list[str]:
+    """Under the plan: what colours and symbols mean, how many there are, and the scale."""
+    y = sheet.bottom + 9.0
+    x = MARGIN_MM
+    parts: list[str] = []
+
+    def entry(drawn: str, width: float, words: str) -> None:
+        nonlocal x
+        size = NORMAL_MM
+        parts.append(drawn)
+        parts.append(svg.text(words, (x + width + 1.0, y), size, text_anchor="start", font_weight="500"))
+        x += width + 1.0 + svg.text_width(words, size) + 4.5
+
+    if verdict is not None:
+        for outcome in Outcome:
+            count = sum(target.outcome is outcome for target in verdict.targets)
+            look = LOOKS[outcome]
+            swatch = svg.polygon(
+                [(x, y - 2.1), (x + 6.4, y - 2.1), (x + 6.4, y + 2.1), (x, y + 2.1)],
+                fill=look.fill,
+                stroke=look.ink,
+                stroke_width=look.line_mm,
+                stroke_dasharray=look.dash,
+            )
+            entry(swatch + symbol(outcome, (x + 3.2, y), 3.0), 6.4, f"{OUTCOME_NAMES[outcome]} {count}")
+    if cameras:
+        ink = CAMERA_INKS[0]
+        fan = [(x, y), (x + 6.4, y - 2.1), (x + 6.4, y + 2.1)]
+        entry(
+            svg.polygon(fan, fill=ink, fill_opacity="0.12", stroke=ink, stroke_width=0.25), 6.4, "摄像机视野"
+        )
+    if room.zones:
+        dashed = [(x, y - 1.9), (x + 6.0, y - 1.9), (x + 6.0, y + 1.9), (x, y + 1.9)]
+        area = svg.polygon(dashed, fill="none", stroke=FAINT, stroke_width=0.5, stroke_dasharray="1.6 0.9")
+        entry(area, 6.0, "区域")
+    if room.obstacles:
+        solid = [(x, y - 1.9), (x + 5.0, y - 1.9), (x + 5.0, y + 1.9), (x, y + 1.9)]
+        entry(svg.polygon(solid, fill="url(#hatch)", stroke=FAINT, stroke_width=0.35), 5.0, "遮挡物")
+    return [*parts, _scale_bar(sheet, y)]
+
+
+def _scale_bar(sheet: Sheet, y: float) -> str:
+    """A bar of whole metres at the right end of the legend."""
+    metres = 2 if sheet.scale * 2 <= 34 else 1
+    if sheet.scale * 5 <= 34:
+        metres = 5
+    right = sheet.width - MARGIN_MM - 3.0
+    left = right - metres * sheet.scale
+    parts = []
+    for index in range(metres):
+        x = left + index * sheet.scale
+        box = [(x, y - 0.6), (x + sheet.scale, y - 0.6), (x + sheet.scale, y + 0.6), (x, y + 0.6)]
+        parts.append(svg.polygon(box, fill="#ffffff" if index % 2 else INK, stroke=INK, stroke_width=0.25))
+    for metre in (0, metres):
+        words = f"{metre} m" if metre else "0"
+        parts.append(svg.text(words, (left + metre * sheet.scale, y - 2.6), SMALL_MM, font_weight="500"))
+    return "".join(parts)
