@@ -21,7 +21,10 @@ class Record:
     at: datetime
 
     def to_json(self) -> dict[str, Any]:
-        body = {name: to_text(value) if isinstance(value, datetime) else value for name, value in asdict(self).items()}
+        body = {
+            name: to_text(value) if isinstance(value, datetime) else value
+            for name, value in asdict(self).items()
+        }
         return {"kind": self.kind, **body}
 
 
@@ -128,7 +131,11 @@ class Inspected(Record):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Exported(Record):
-    """What was handed over: the claim, and the sha256 of each original in it by its path in the bag."""
+    """What was handed over: the claim, the sha256 of each file by its path in the bag, and the records beside it.
+
+    ``files`` leaves out the records and the checkpoint, which hold this record, and the bag's own manifests.
+    ``records`` are the log's indices. ``seat`` is what it is about, "" if none was named.
+    """
 
     kind: ClassVar[str] = "export"
     export: str
@@ -136,5 +143,7 @@ class Exported(Record):
     cameras: list[str]
     starts_at: datetime
     ends_at: datetime
+    seat: str
     reason: str
     files: dict[str, str]
+    records: list[int]

@@ -1,0 +1,256 @@
+"""The site's append-only log: one canonical JSON record a line, and the Merkle tree over the lines.
+
+``entries.jsonl`` is the log. Beside it, derivable and rebuilt when a crash left them short: ``offsets`` (8 bytes
+an entry: where its line ends), ``hashes-00`` and on (32 bytes a complete subtree, one file a level) and
+``checkpoint`` (the newest signed head, by which a log that lost its tail is found out).
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
+
+from kaozheng_service.errors import ServiceError
+from kaozheng_service.evidence.canonical import canonical
+from kaozheng_service.evidence.merkle import (
+    consistency_path,
+    inclusion_path,
+    leaf_hash,
+    node_hash,
+    root_hash,
+)
+from kaozheng_service.evidence.note import Checkpoint, open_checkpoint, sign_checkpoint
+from kaozheng_service.evidence.records import Record
+
+_OFFSET_BYTES = 8
+_HASH_BYTES = 32
+# What is derived is synced this often and that many entries are computed anew at the start: no power cut reaches
+# further back.
+_SYNC_EVERY = 1024
+
+
+class LogDamagedError(ServiceError):
+    """The log is not what it was when it was last signed."""
+
+
+class EvidenceLog:
+    """Open the log in ``folder``, or begin it.
+
+    Threads and processes may append at once. What a crash left half written is put aside in ``torn-*``.
+    LogDamagedError when entries that were signed are missing or altered: nothing more is appended to such a log.
+
+    Parameters
+    ----------
+    origin : the log's name in its checkpoints
+    key : signs them
+    """
+
+    def __init__(self, folder: Path, *, origin: str, key: Ed25519PrivateKey) -> None:
+        self.origin = origin
+        self._folder = folder
+        self._key = key
+        self._entries = folder / "entries.jsonl"
+        self._offsets = folder / "offsets"
+        self._checkpoint = folder / "checkpoint"
+        self._thread = threading.Lock()
+        folder.mkdir(parents=True, exist_ok=True)
+        with self._alone():
+            self._recover()
+
+    @property
+    def public_key(self) -> Ed25519PublicKey:
+        return self._key.public_key()
+
+    @property
+    def size(self) -> int:
+        """How many entries are in the log."""
+        return _length(self._offsets) // _OFFSET_BYTES
+
+    def append(self, record: Record) -> int:
+        """Add ``record`` and return its index once it is on the disk."""
+        line = canonical(record.to_json())
+        with self._alone():
+            size = self.size
+            if _length(self._entries) != self._end(size):
+                self._recover()
+                size = self.size
+            with self._entries.open("ab") as file:
+                file.write(line + b"\n")
+                file.flush()
+                os.fsync(file.fileno())
+            self._derive(size, line, self._end(size) + len(line) + 1)
+            self._sign()
+            return size
+
+    def entry(self, index: int) -> bytes:
+        """The canonical JSON of entry ``index``, without the line's end; IndexError if there is none."""
+        if not 0 <= index < self.size:
+            raise IndexError(f"entry {index} is not in a log of {self.size}")
+        start = self._end(index)
+        with self._entries.open("rb") as file:
+            file.seek(start)
+            return file.read(self._end(index + 1) - start - 1)
+
+    def entries(self) -> Iterator[bytes]:
+        """All entries, in order, as the file holds them now."""
+        size = self.size
+        with self._entries.open("rb") as file:
+            for _ in range(size):
+                yield file.readline().removesuffix(b"\n")
+
+    def checkpoint(self) -> str:
+        """The signed head of the log as it is now."""
+        size = self.size
+        return sign_checkpoint(Checkpoint(self.origin, size, root_hash(size, self._subtree)), self._key)
+
+    def inclusion_proof(self, index: int, size: int) -> list[bytes]:
+        """That entry ``index`` is in the first ``size``; IndexError when either is not in the log."""
+        self._require(size)
+        return inclusion_path(index, size, self._subtree)
+
+    def consistency_proof(self, old: int, new: int) -> list[bytes]:
+        """That the first ``new`` entries begin with the first ``old``; IndexError unless 0 < old <= new <= size."""
+        self._require(new)
+        return consistency_path(old, new, self._subtree)
+
+    def _require(self, size: int) -> None:
+        if size > self.size:
+            raise IndexError(f"the log has {self.size} entries, not {size}")
+
+    @contextmanager
+    def _alone(self) -> Iterator[None]:
+        with self._thread, (self._folder / "lock").open("a") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            yield
+
+    def _end(self, index: int) -> int:
+        """Where in the file the first ``index`` entries end."""
+        if index == 0:
+            return 0
+        return int.from_bytes(_slice(self._offsets, index - 1, _OFFSET_BYTES), "big")
+
+    def _hashes(self, level: int) -> Path:
+        return self._folder / f"hashes-{level:02d}"
+
+    def _subtree(self, level: int, index: int) -> bytes:
+        return _slice(self._hashes(level), index, _HASH_BYTES)
+
+    def _derive(self, index: int, line: bytes, end: int) -> None:
+        """Write down what follows from entry ``index``; the offset last, for it makes the entry count."""
+        sync = index % _SYNC_EVERY == 0
+        hashed, level = leaf_hash(line), 0
+        _write(self._hashes(0), index, hashed, sync)
+        while index >> level & 1:
+            hashed = node_hash(self._subtree(level, (index >> level) - 1), hashed)
+            level += 1
+            _write(self._hashes(level), index >> level, hashed, sync)
+        _write(self._offsets, index, end.to_bytes(_OFFSET_BYTES, "big"), sync)
+
+    def _sign(self) -> None:
+        draft = self._checkpoint.with_name("checkpoint.part")
+        with draft.open("w", encoding="utf-8") as file:
+            file.write(self.checkpoint())
+            file.flush()
+            os.fsync(file.fileno())
+        draft.replace(self._checkpoint)
+
+    def _recover(self) -> None:
+        """Make what is derived true to the entries, and hold the entries to the newest checkpoint."""
+        self._entries.touch()
+        whole = self._put_aside_torn_line()
+        index = max(0, self._derived(whole) - _SYNC_EVERY)
+        end = self._end(index)
+        with self._entries.open("rb") as file:
+            file.seek(end)
+            while end < whole:
+                line = file.readline()
+                end += len(line)
+                self._derive(index, line[:-1], end)
+                index += 1
+        if index < self.size:
+            os.truncate(self._offsets, index * _OFFSET_BYTES)
+        self._hold_to_checkpoint()
+
+    def _derived(self, whole: int) -> int:
+        """How many entries are known by offset and hash, of those that end within the file's ``whole`` bytes."""
+        known = self.size
+        while known and not 0 < self._end(known) <= whole:
+            known -= 1
+        for level in range(known.bit_length()):
+            if _length(self._hashes(level)) < (known >> level) * _HASH_BYTES:
+                return 0
+        return known
+
+    def _put_aside_torn_line(self) -> int:
+        """Cut a line that a crash left without its end, keeping its bytes; return the length of what is whole."""
+        length = _length(self._entries)
+        with self._entries.open("rb") as file:
+            whole, block = length, b""
+            while whole and b"\n" not in block:
+                start = max(0, whole - 65536)
+                file.seek(start)
+                block = file.read(whole - start)
+                whole = start + block.rfind(b"\n") + 1 if b"\n" in block else start
+            if whole == length:
+                return length
+            file.seek(whole)
+            torn = file.read()
+        for number in range(1, 10_000):
+            aside = self._folder / f"torn-{number:04d}"
+            try:
+                with aside.open("xb") as file:
+                    file.write(torn)
+                    os.fsync(file.fileno())
+                break
+            except FileExistsError:
+                continue
+        os.truncate(self._entries, whole)
+        return whole
+
+    def _hold_to_checkpoint(self) -> None:
+        if not self._checkpoint.exists():
+            self._sign()
+            return
+        signed = open_checkpoint(self._checkpoint.read_text(encoding="utf-8"), self.public_key)
+        if signed.size > self.size:
+            raise LogDamagedError(
+                f"{self._entries}: {self.size} entries, but {signed.size} were signed; "
+                "restore the file from its copy before anything is recorded"
+            )
+        if root_hash(signed.size, self._subtree) != signed.root:
+            raise LogDamagedError(
+                f"{self._entries}: its first {signed.size} entries are not those that were signed; "
+                "restore the file from its copy before anything is recorded"
+            )
+        if signed.size < self.size:
+            self._sign()
+
+
+def _length(path: Path) -> int:
+    try:
+        return path.stat().st_size
+    except FileNotFoundError:
+        return 0
+
+
+def _slice(path: Path, index: int, width: int) -> bytes:
+    with path.open("rb") as file:
+        file.seek(index * width)
+        return file.read(width)
+
+
+def _write(path: Path, index: int, value: bytes, sync: bool) -> None:
+    """Put ``value`` at its place, over what a crash may have left there."""
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT, 0o644)
+    try:
+        os.pwrite(descriptor, value, index * len(value))
+        if sync:
+            os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
