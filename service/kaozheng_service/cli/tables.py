@@ -1,0 +1,185 @@
+"""What the commands print for people: progress bars and tables. Programs ask for ``--json``."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from types import TracebackType
+from typing import Any
+
+from kaozheng_coverage.room import Room
+from kaozheng_coverage.verdict import Outcome, RoomVerdict, TargetVerdict
+from rich.console import Console
+from rich.markup import escape
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.table import Table
+
+from kaozheng_service.config.site import Site
+from kaozheng_service.disputes.found import FindResult, FoundCamera
+from kaozheng_service.disputes.verify import Report
+from kaozheng_service.inspection.result import RoomInspection
+from kaozheng_service.recording.completeness import Completeness
+
+console = Console()
+
+_MARKS = {
+    Outcome.PASS: "[green]✓ pass[/green]",
+    Outcome.FAIL: "[red]✗ fail[/red]",
+    Outcome.UNDETERMINED: "[yellow]? undetermined[/yellow]",
+}
+
+
+class TaskBars:
+    """A progress bar a task, while the context lasts; on standard error, so that results can be piped."""
+
+    def __init__(self, shown: bool = True) -> None:
+        self._progress = Progress(
+            TextColumn("{task.description}"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TimeElapsedColumn(),
+            console=Console(stderr=True),
+            disable=not shown,
+        )
+
+    def __enter__(self) -> TaskBars:
+        self._progress.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._progress.stop()
+
+    def task(self, description: str) -> Callable[[int, int], None]:
+        """Begin a line; what is returned moves it, given how much is done and how much there is."""
+        line = self._progress.add_task(escape(description), total=None)
+
+        def step(done: int, total: int) -> None:
+            self._progress.update(line, completed=done, total=total)
+
+        return step
+
+
+def print_verdict(room: Room, verdict: RoomVerdict) -> None:
+    """Every seat and zone with its verdict, the reason that decides and the mend."""
+    table = Table(
+        "target",
+        "verdict",
+        "why",
+        "mend",
+        title=f"{escape(room.name)} under {verdict.profile_id} v{verdict.profile_version}",
+    )
+    for target in verdict.targets:
+        table.add_row(
+            escape(f"{target.kind} {target.id}"),
+            _MARKS[target.outcome],
+            escape(_reason(target)),
+            escape(target.mend.text) if target.mend else "",
+        )
+    console.print(table)
+    for lens in verdict.lenses:
+        console.print(
+            f"lens of {escape(lens.camera_id)}: {lens.model}, {lens.focal_px:.0f} px, "
+            f"stated angles differ by {lens.spread:.0%}. {escape(lens.note)}",
+            soft_wrap=True,
+        )
+    for warning in verdict.warnings:
+        console.print(f"[yellow]note[/yellow]: {escape(warning)}", soft_wrap=True)
+    counts = {outcome: sum(target.outcome is outcome for target in verdict.targets) for outcome in Outcome}
+    console.print(
+        f"{_MARKS[verdict.outcome]}: {len(verdict.seats)} seats and {len(verdict.zones)} zones; "
+        + ", ".join(f"{count} {outcome.value}" for outcome, count in counts.items())
+    )
+
+
+def _reason(target: TargetVerdict) -> str:
+    return target.binding.reason if target.parts else "no rule names anything of it to be seen"
+
+
+def print_inspection(result: RoomInspection) -> None:
+    """The cameras, the count of verdicts, the test recording and the proposed outcome of one room."""
+    table = Table(
+        "camera", "stream", "size", "fps", "Mbit/s", "GOP s", "picture", "test recording",
+        title=f"room {escape(result.room_id)}",
+    )  # fmt: skip
+    recordings = {recording.camera_id: recording for recording in result.recordings}
+    for camera in result.cameras:
+        probe = camera.probe
+        faults = [finding.kind.value for finding in camera.diagnosis.findings if finding.judgement.value != "fine"]
+        recording = recordings[camera.camera_id]
+        table.add_row(
+            escape(camera.camera_id),
+            f"[green]✓[/green] {probe.codec}" if probe.ok else f"[red]✗[/red] {escape(probe.message)}",
+            f"{probe.width}×{probe.height}" if probe.width else "",
+            _figure(probe.fps, 1),
+            _figure(probe.bitrate_bps / 1e6 if probe.bitrate_bps else None, 2),
+            _figure(probe.gop_s, 1),
+            "[green]✓[/green]" if not faults else f"[red]✗[/red] {', '.join(faults)}",
+            "[green]✓ verified[/green]" if recording.valid else f"[red]✗[/red] {escape('; '.join(recording.problems))}",
+        )
+    console.print(table)
+    for name, targets in (("seats", result.verdict.seats), ("zones", result.verdict.zones)):
+        passed = sum(target.outcome is Outcome.PASS for target in targets)
+        console.print(f"{passed} of {len(targets)} {name} pass")
+    for reason in result.reasons:
+        console.print(f"- {escape(reason)}", soft_wrap=True)
+    console.print(f"proposed outcome: [bold]{result.outcome}[/bold]; print and sign {result.sheet}", soft_wrap=True)
+
+
+def _figure(value: float | None, places: int) -> str:
+    return "" if value is None else f"{value:.{places}f}"
+
+
+def print_completeness(result: Completeness) -> None:
+    """Camera by camera what was recorded of a window, and every gap with its cause."""
+    table = Table("camera", "verdict", "recorded", "takes", "gaps", title=f"window {escape(result.window_id)}")
+    for camera in result.cameras:
+        gaps = [f"{gap.starts_at:%H:%M:%S} UTC, {gap.seconds:.1f} s: {gap.cause}" for gap in camera.gaps]
+        table.add_row(
+            escape(camera.camera_id),
+            camera.verdict,
+            f"{camera.recorded_s:.1f} of {camera.expected_s:.1f} s",
+            str(camera.takes),
+            escape("\n".join(gaps)),
+        )
+    console.print(table)
+    console.print(result.summary(), soft_wrap=True)
+
+
+def print_found(site: Site, result: FindResult) -> None:
+    """The cameras that see the seat, best first, each with its file, offset and box in the picture."""
+    at = result.at.astimezone(site.zone)
+    about = f"seat {result.seat} of {result.room_name}" if result.seat else result.room_name
+    table = Table("camera", "sight", "box x0 y0 x1 y1", "at that moment", "file", title=escape(f"{about}, {at:%F %T}"))
+    for camera in (*result.cameras, *result.blind):
+        box = camera.sight.box_px if camera.sight else None
+        table.add_row(
+            escape(camera.camera_id),
+            _MARKS[camera.sight.outcome] if camera.sight else "",
+            " ".join(f"{edge:.0f}" for edge in box) if box else "",
+            camera.at_moment.value,
+            escape(_file(camera)),
+        )
+    console.print(table)
+    for word, nearest in (("before", result.before), ("after", result.after)):
+        if nearest is not None:
+            moment = nearest.at.astimezone(site.zone)
+            console.print(f"nearest footage {word}: {escape(nearest.camera_id)} at {moment:%F %T}")
+    if not result.found:
+        console.print("[yellow]No camera that sees it recorded that moment.[/yellow]")
+
+
+def _file(camera: FoundCamera) -> str:
+    for segment in camera.segments:
+        if segment.offset_s is not None:
+            return f"{segment.path} at {segment.offset_s:.1f} s"
+    return "; ".join(f"gap: {gap.cause}" for gap in camera.gaps)
+
+
+def print_verification(report: Report) -> None:
+    """The outcome and every finding."""
+    colour = {"intact": "green", "altered": "red"}.get(report.outcome, "yellow")
+    console.print(f"[{colour}]{report.outcome}[/{colour}]: {report.path}", soft_wrap=True)
+    findings: tuple[Any, ...] = tuple(report.findings)
+    for finding in findings:
+        console.print(f"- {escape(finding.message)}", soft_wrap=True)
