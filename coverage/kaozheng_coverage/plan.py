@@ -6,8 +6,6 @@ import math
 from collections.abc import Sequence
 from xml.sax.saxutils import escape
 
-import shapely
-
 from kaozheng_coverage import drawing as svg
 from kaozheng_coverage.camera import Camera
 from kaozheng_coverage.drawing import Box, Labels, Point, attributes, number
@@ -235,7 +233,7 @@ def _seat(sheet: Sheet, seat: Seat, outcome: Outcome | None) -> str:
         screen = svg.polygon(rectangle(monitor.width_m / 2, middle_m - half_m, middle_m + half_m), fill=INK)
         free_m = max(desk.depth_m / 2, middle_m - half_m)
     free, wide = free_m * sheet.scale, desk.width_m * sheet.scale
-    size = min(3.6, free * 0.72, wide * 0.5 / max(0.56 * len(seat.number), 1e-9))
+    size = min(3.6, free * 0.72, wide * 0.44 / max(0.56 * len(seat.number), 1e-9))
     aside = 0.0 if outcome is None else wide * 0.22 * _reading_side(seat)
     number_at = sheet.at(frame.at(frame.near_edge, -aside / sheet.scale, free_m / 2))
     words = svg.text(seat.number, number_at, size, font_weight="bold", fill=look.ink if outcome else INK)
@@ -276,6 +274,7 @@ def _taken(sheet: Sheet, room: Room, cameras: Sequence[Camera]) -> Labels:
     for start, end in zip(room.boundary, (*room.boundary[1:], room.boundary[0]), strict=True):
         labels.take(svg.box_around([sheet.at(start), sheet.at(end)], 0.7))
     labels.take(_name_box(room))
+    labels.take(_scale_box(sheet)[0])
     labels.take(Box(*_front_words(sheet, room), svg.text_width(_FRONT, 3.2) + 4, 5.0))
     return labels
 
@@ -284,8 +283,9 @@ _FRONT = "前墙（讲台）"
 
 
 def _front_words(sheet: Sheet, room: Room) -> Point:
-    left, _, right, front = shapely.Polygon(room.boundary).bounds
-    x, y = sheet.at(((left + right) / 2, front))
+    front = max(y for _, y in room.boundary)
+    wall = [x for x, y in room.boundary if y == front]
+    x, y = sheet.at(((min(wall) + max(wall)) / 2, front))
     return x, y - 4.0
 
 
@@ -294,6 +294,7 @@ def _title(sheet: Sheet, room: Room) -> list[str]:
     return [
         svg.text(_name(room), (name.x, name.y), NORMAL_MM, font_weight="500", fill=FAINT),
         svg.text(_FRONT, _front_words(sheet, room), 3.2, font_weight="bold"),
+        _scale_bar(sheet),
     ]
 
 
@@ -308,7 +309,7 @@ def _name_box(room: Room) -> Box:
 
 def _legend(sheet: Sheet, room: Room, cameras: Sequence[Camera], verdict: RoomVerdict | None) -> list[str]:
     """Under the plan: what colours and symbols mean, how many there are, and the scale."""
-    y = sheet.bottom + 9.0
+    y = sheet.bottom + 10.0
     x = MARGIN_MM
     parts: list[str] = []
 
@@ -321,7 +322,9 @@ def _legend(sheet: Sheet, room: Room, cameras: Sequence[Camera], verdict: RoomVe
 
     if verdict is not None:
         for outcome in Outcome:
-            count = sum(target.outcome is outcome for target in verdict.targets)
+            seats = sum(target.outcome is outcome for target in verdict.seats)
+            zones = sum(target.outcome is outcome for target in verdict.zones)
+            counted = f"{OUTCOME_NAMES[outcome]} {seats}座" + (f" {zones}区" if room.zones else "")
             look = LOOKS[outcome]
             swatch = svg.polygon(
                 [(x, y - 2.1), (x + 6.4, y - 2.1), (x + 6.4, y + 2.1), (x, y + 2.1)],
@@ -330,7 +333,7 @@ def _legend(sheet: Sheet, room: Room, cameras: Sequence[Camera], verdict: RoomVe
                 stroke_width=look.line_mm,
                 stroke_dasharray=look.dash,
             )
-            entry(swatch + symbol(outcome, (x + 3.2, y), 3.0), 6.4, f"{OUTCOME_NAMES[outcome]} {count}")
+            entry(swatch + symbol(outcome, (x + 3.2, y), 3.0), 6.4, counted)
     if cameras:
         ink = CAMERA_INKS[0]
         fan = [(x, y), (x + 6.4, y - 2.1), (x + 6.4, y + 2.1)]
@@ -344,22 +347,25 @@ def _legend(sheet: Sheet, room: Room, cameras: Sequence[Camera], verdict: RoomVe
     if room.obstacles:
         solid = [(x, y - 1.9), (x + 5.0, y - 1.9), (x + 5.0, y + 1.9), (x, y + 1.9)]
         entry(svg.polygon(solid, fill="url(#hatch)", stroke=FAINT, stroke_width=0.35), 5.0, "遮挡物")
-    return [*parts, _scale_bar(sheet, y)]
+    return parts
 
 
-def _scale_bar(sheet: Sheet, y: float) -> str:
-    """A bar of whole metres at the right end of the legend."""
-    metres = 2 if sheet.scale * 2 <= 34 else 1
-    if sheet.scale * 5 <= 34:
-        metres = 5
-    right = sheet.width - MARGIN_MM - 3.0
-    left = right - metres * sheet.scale
+def _scale_bar(sheet: Sheet) -> str:
+    """A bar of whole metres above the plan's right end."""
+    box, metres = _scale_box(sheet)
+    left, y = box.x - metres * sheet.scale / 2, box.y + 1.2
     parts = []
     for index in range(metres):
         x = left + index * sheet.scale
-        box = [(x, y - 0.6), (x + sheet.scale, y - 0.6), (x + sheet.scale, y + 0.6), (x, y + 0.6)]
-        parts.append(svg.polygon(box, fill="#ffffff" if index % 2 else INK, stroke=INK, stroke_width=0.25))
+        block = [(x, y - 0.6), (x + sheet.scale, y - 0.6), (x + sheet.scale, y + 0.6), (x, y + 0.6)]
+        parts.append(svg.polygon(block, fill="#ffffff" if index % 2 else INK, stroke=INK, stroke_width=0.25))
     for metre in (0, metres):
         words = f"{metre} m" if metre else "0"
-        parts.append(svg.text(words, (left + metre * sheet.scale, y - 2.6), SMALL_MM, font_weight="500"))
+        parts.append(svg.text(words, (left + metre * sheet.scale, y - 2.3), SMALL_MM, font_weight="500"))
     return "".join(parts)
+
+
+def _scale_box(sheet: Sheet) -> tuple[Box, int]:
+    metres = next((whole for whole in (5, 2) if sheet.scale * whole <= 34), 1)
+    width = metres * sheet.scale
+    return Box(sheet.width - MARGIN_MM - width / 2, HEADER_MM - 4.4, width + 6.0, 5.4), metres

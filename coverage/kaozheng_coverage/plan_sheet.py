@@ -19,7 +19,7 @@ from kaozheng_coverage.verdict import Outcome
 PAGE_MM = (178.0, 138.0)
 MARGIN_MM = 6.0
 HEADER_MM = 8.0
-FOOTER_MM = 12.0
+FOOTER_MM = 13.5
 # No desk is drawn larger than this, however small the room.
 MOST_MM_PER_M = 22.0
 SMALL_MM, NORMAL_MM = 2.3, 2.9
@@ -41,12 +41,12 @@ class Sheet:
         left, back, right, front = shapely.Polygon(room.boundary).bounds
         width, height = PAGE_MM
         free_width = width - 2 * MARGIN_MM
-        free_height = height - HEADER_MM - FOOTER_MM - MARGIN_MM
+        free_height = height - HEADER_MM - FOOTER_MM
         scale = min(free_width / (right - left), free_height / (front - back), MOST_MM_PER_M)
         drawn_mm = (right - left) * scale
         return cls(
             width,
-            (front - back) * scale + HEADER_MM + FOOTER_MM + MARGIN_MM,
+            (front - back) * scale + HEADER_MM + FOOTER_MM,
             scale,
             (width - drawn_mm) / 2,
             HEADER_MM,
@@ -66,7 +66,7 @@ class Sheet:
     @property
     def bottom(self) -> float:
         """Where the room ends and the legend may begin."""
-        return self.height - FOOTER_MM - MARGIN_MM
+        return self.height - FOOTER_MM
 
 
 @dataclass(frozen=True, slots=True)
