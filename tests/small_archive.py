@@ -13,8 +13,16 @@ import imageio_ffmpeg
 import yaml
 from kaozheng_service.config.site import load_site
 from kaozheng_service.database import Gap, Segment, Take, Window
-from kaozheng_service.evidence.records import GapExplained, SegmentRecorded, WindowExpected
+from kaozheng_service.evidence.records import (
+    GapExplained,
+    SegmentRecorded,
+    TakeClosed,
+    TakeOpened,
+    WindowClosed,
+    WindowExpected,
+)
 from kaozheng_service.station import Station, open_station
+from sqlalchemy import select
 
 SEGMENT_S = 2
 FRAMES = 50
@@ -146,6 +154,8 @@ class SmallArchive:
             place = self.station.archive / folder
             place.mkdir(parents=True)
             closed_at = None if running else opened_at + timedelta(seconds=segments * segment_s)
+            names = {"take": take_id, "window": window_id, "room": window.room_id, "camera": camera}
+            opened = TakeOpened(at=opened_at, number=number, **names)
             take = Take(
                 id=take_id,
                 window_id=window_id,
@@ -156,6 +166,7 @@ class SmallArchive:
                 opened_at=opened_at,
                 closed_at=closed_at,
                 end_cause=None if running else "window_ended",
+                leaf=self.station.log.append(opened),
             )
             session.add(take)
             previous = ""
@@ -176,12 +187,9 @@ class SmallArchive:
                 }
                 record = SegmentRecorded(
                     at=facts["ends_at"],
-                    take=take_id,
-                    window=window_id,
-                    room=window.room_id,
-                    camera=camera,
                     number=index + 1,
                     previous=previous,
+                    **names,
                     **facts,
                 )
                 previous = digest
@@ -201,7 +209,33 @@ class SmallArchive:
                 )
             if running:
                 shutil.copyfile(files[0], place / f"open-{segments + 1:05d}.mp4")
+            else:
+                count = segments - sum(1 <= number <= segments for number in without)
+                closing = TakeClosed(
+                    at=closed_at or opened_at,
+                    segments=count,
+                    last=previous,
+                    cause="window_ended",
+                    detail="",
+                    **names,
+                )
+                take.closed_leaf = self.station.log.append(closing)
         return take_id
+
+    def close(self, window_id: str) -> None:
+        """Sign that nothing more will be added to a window; for one that was made with ``closed=False``."""
+        with self.station.sessions.begin() as session:
+            window = session.get_one(Window, window_id)
+            takes = list(session.scalars(select(Take.camera_id).where(Take.window_id == window_id)))
+            gaps = list(session.scalars(select(Gap.camera_id).where(Gap.window_id == window_id)))
+            record = WindowClosed(
+                at=window.ends_at,
+                window=window_id,
+                room=window.room_id,
+                takes={camera: takes.count(camera) for camera in window.cameras},
+                gaps={camera: gaps.count(camera) for camera in window.cameras},
+            )
+            window.closed_leaf = self.station.log.append(record)
 
     def gap(
         self,

@@ -74,10 +74,11 @@ def _without_patterns(folder: Path) -> str:
     return str(folder).replace("%", "%%")
 
 
-def viewing_copy_command(parts: Path, out: Path, *, encode: bool) -> list[str]:
+def viewing_copy_command(parts: Path, out: Path, *, encode: bool, title: str = "") -> list[str]:
     """One MP4 with its index in front, of the files that the concat script ``parts`` names. Never evidence.
 
     ``encode`` turns the picture into H.264, which every browser plays; without it nothing is decoded.
+    ``title`` is shown by players.
     """
     stream = ffmpeg.input(str(parts), f="concat", safe="0")
     # In front of a picture that waits to be watched, speed counts before size; 23 is x264's own default.
@@ -87,6 +88,13 @@ def viewing_copy_command(parts: Path, out: Path, *, encode: bool) -> list[str]:
         else {"c:v": "copy"}
     )
     output = ffmpeg.output(
-        stream["v:0"], stream["a?"], str(out), f="mp4", movflags="+faststart", **picture, **{"c:a": "copy"}
+        stream["v:0"],
+        stream["a?"],
+        str(out),
+        f="mp4",
+        movflags="+faststart",
+        **picture,
+        **{"c:a": "copy"},
+        **({"metadata": f"title={title}"} if title else {}),
     )
     return [ffmpeg_path(), *QUIET, *output.overwrite_output().compile()[1:]]

@@ -1,4 +1,4 @@
-"""Footage made playable in a browser. For viewing only: never evidence, never hashed, never exported.
+"""Footage made playable. For viewing only, never evidence: the originals are.
 
 A clip is a run of whole segments of one take, so its timeline has no jump: a gap ends a clip. H.264 is
 copied bit for bit into an MP4 with its index in front; H.265 is turned into H.264, which every browser plays.
@@ -6,12 +6,8 @@ copied bit for bit into an MP4 with its index in front; H.265 is turned into H.2
 
 from __future__ import annotations
 
-import contextlib
 import os
-import subprocess
-import tempfile
 import threading
-from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -20,8 +16,8 @@ from sqlalchemy import select
 
 from kaozheng_service.database import Segment
 from kaozheng_service.disputes.found import FoundSegment
+from kaozheng_service.disputes.playable import playable_copy
 from kaozheng_service.errors import ServiceError, UserError
-from kaozheng_service.ffmpeg import viewing_copy_command
 from kaozheng_service.station import Station
 
 # Ten minutes of 1080p at 4 Mbit/s are 300 MB: what a page still fetches and a disk still copies in seconds.
@@ -118,32 +114,14 @@ def _make(station: Station, segments: list[Segment], target: Path) -> None:
     target.parent.mkdir(parents=True, exist_ok=True)
     for left in target.parent.glob("*.part"):
         left.unlink(missing_ok=True)
-    with _parts_list(target, files) as parts:
-        partial = target.with_suffix(".part")
-        command = viewing_copy_command(parts, partial, encode=segments[0].codec not in PLAYABLE)
-        run = subprocess.run(
-            command, stdin=subprocess.DEVNULL, capture_output=True, text=True, errors="replace"
-        )
-        if run.returncode != 0 or not partial.is_file() or partial.stat().st_size == 0:
-            partial.unlink(missing_ok=True)
-            reason = (run.stderr.strip().splitlines() or [f"exit code {run.returncode}"])[-1]
-            for folder in (station.archive.resolve(), target.parent):
-                reason = reason.replace(f"{folder}/", "")
-            raise ServiceError(
-                f"take {segments[0].take_id} cannot be made playable: {reason}; export it instead"
-            )
-        partial.replace(target)
-
-
-@contextlib.contextmanager
-def _parts_list(target: Path, files: list[Path]) -> Iterator[Path]:
-    """ffmpeg's concat script naming the files; quotes in a path are closed, escaped and opened again."""
-    with tempfile.NamedTemporaryFile("w", suffix=".part", dir=target.parent, encoding="utf-8") as script:
-        for file in files:
-            quoted = str(file.resolve()).replace("'", "'\\''")
-            script.write(f"file '{quoted}'\n")
-        script.flush()
-        yield Path(script.name)
+    partial = target.with_suffix(".part")
+    try:
+        playable_copy(files, partial, encode=segments[0].codec not in PLAYABLE)
+    except ServiceError as reason:
+        raise ServiceError(
+            f"take {segments[0].take_id} cannot be made playable: {reason}; export it instead"
+        ) from None
+    partial.replace(target)
 
 
 def _drop_old(keep: Path) -> None:

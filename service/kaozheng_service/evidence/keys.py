@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 from cryptography.hazmat.primitives.serialization import (
     Encoding,
     NoEncryption,
@@ -39,10 +39,9 @@ def load_or_make_key(folder: Path) -> Ed25519PrivateKey:
     return key
 
 
-def public_pem(key: Ed25519PrivateKey) -> str:
-    """The public half, as openssl reads it."""
-    pem = key.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
-    return pem.decode("ascii")
+def public_pem(key: Ed25519PublicKey) -> str:
+    """A public key as openssl reads it."""
+    return key.public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo).decode("ascii")
 
 
 def _make(path: Path) -> None:

@@ -1,0 +1,275 @@
+"""Footage handed over: originals untouched, proofs, a readable report and the verifier, in one BagIt bag."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import secrets
+import shutil
+import tempfile
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+from importlib.metadata import version
+from itertools import groupby
+from pathlib import Path
+
+from kaozheng_service.clock import now, to_text
+from kaozheng_service.disputes.bag import seal_bag
+from kaozheng_service.disputes.playable import playable_copy
+from kaozheng_service.disputes.report import Claim, ViewingCopy, readme_text, report_html
+from kaozheng_service.disputes.selection import Footage, Selection, select_footage
+from kaozheng_service.disputes.standalone.assemble import standalone_verifier
+from kaozheng_service.disputes.standalone.completeness import segment_path
+from kaozheng_service.disputes.standalone.files import hash_file
+from kaozheng_service.disputes.standalone.records import RECORDS, Record
+from kaozheng_service.disputes.standalone.signature import CHECKPOINT, KEY
+from kaozheng_service.errors import ServiceError, UserError
+from kaozheng_service.evidence.keys import public_pem
+from kaozheng_service.evidence.note import parse_checkpoint
+from kaozheng_service.evidence.records import Exported
+from kaozheng_service.station import Station
+
+Progress = Callable[[int, int], None]
+
+VIEWING_TITLE = "派生观看副本，不是证据原件 / derived viewing copy, not evidence"
+_CHUNK = 1 << 20
+# Manifests, report and verifier are some 100 kB; a disk filled to the last byte fails while they are written.
+_SPARE_BYTES = 16 << 20
+
+
+@dataclass(frozen=True, slots=True)
+class ExportRequest:
+    """What is asked for. ``seat`` is for the record only: a camera's footage is never cut to a part of the picture."""
+
+    room_id: str
+    camera_ids: tuple[str, ...]
+    starts_at: datetime
+    ends_at: datetime
+    reason: str
+    seat: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ExportResult:
+    """``bytes`` are those of the originals; ``gaps`` counts what is missing in the range, with its signed cause."""
+
+    path: Path
+    id: str
+    leaf: int
+    segments: int
+    bytes: int
+    gaps: int
+    viewing_copies: int
+
+
+def export_bag(
+    station: Station,
+    request: ExportRequest,
+    out: Path,
+    progress: Progress | None = None,
+    *,
+    despite_damage: bool = False,
+) -> ExportResult:
+    """Make the bag ``out`` and sign in the log what it holds.
+
+    The folder appears at once and whole, or not at all; nothing that exists is written over.
+
+    Parameters
+    ----------
+    progress : called with bytes of originals copied, of all
+    despite_damage : hand over originals that are missing or not as they were signed; ``verify`` then names them
+
+    Raises
+    ------
+    UserError : a request that cannot be meant, or ``out`` exists
+    ServiceError : the footage is not as it was signed, still being written, or does not fit on the disk
+    """
+    _refuse_bad_request(station, request, out)
+    span = (request.starts_at, request.ends_at)
+    selection = select_footage(station, request.room_id, request.camera_ids, span)
+    total = sum(footage.bytes for footage in selection.footage)
+    out.parent.mkdir(parents=True, exist_ok=True)
+    _refuse_full_disk(out.parent, 2 * total + _SPARE_BYTES)
+    draft = Path(tempfile.mkdtemp(prefix=f".{out.name}.", suffix=".part", dir=out.parent))
+    try:
+        hashes = _copy_originals(station, selection, draft, progress, despite_damage=despite_damage)
+        result = _complete(station, request, selection, draft, hashes)
+        draft.chmod(0o755)
+        if out.exists():
+            raise UserError(f"{out} appeared meanwhile; name another folder")
+        draft.rename(out)
+    except BaseException:
+        shutil.rmtree(draft, ignore_errors=True)
+        raise
+    identity, leaf, copies = result
+    gaps = [gap for gap in selection.of_kind("gap") if gap.meets(span)]
+    return ExportResult(out, identity, leaf, len(selection.footage), total, len(gaps), copies)
+
+
+def _refuse_bad_request(station: Station, request: ExportRequest, out: Path) -> None:
+    room = station.site.room(request.room_id)
+    for camera_id in request.camera_ids:
+        room.camera(camera_id)
+    if not request.camera_ids:
+        raise UserError(f"name at least one camera of room {room.id}")
+    if request.starts_at >= request.ends_at:
+        raise UserError("the range ends before it begins; give --from before --to")
+    if request.ends_at > now():
+        raise UserError(f"{to_text(request.ends_at)} is still to come; export what is over")
+    if not request.reason.strip():
+        raise UserError("an export needs a reason, for the record; give it with --reason")
+    if out.exists():
+        raise UserError(f"{out} exists and is not written over; name another folder")
+
+
+def _refuse_full_disk(folder: Path, needed: int) -> None:
+    free = shutil.disk_usage(folder).free
+    if free < needed:
+        raise ServiceError(
+            f"{folder}: {needed / 1e9:.1f} GB are needed for originals and viewing copies, "
+            f"{free / 1e9:.1f} GB are free; name a folder on another disk, or ask for less"
+        )
+
+
+def _copy_originals(
+    station: Station, selection: Selection, draft: Path, progress: Progress | None, *, despite_damage: bool
+) -> dict[str, str]:
+    """Copy byte by byte, hashing what is read; returns SHA-256 by path in the bag."""
+    total = sum(footage.bytes for footage in selection.footage)
+    hashes: dict[str, str] = {}
+    done = 0
+    for footage in selection.footage:
+        name = segment_path(footage.record)
+        target = draft / name
+        target.parent.mkdir(parents=True, exist_ok=True)
+        digest = hashlib.sha256()
+        try:
+            with (station.archive / footage.path).open("rb") as original, target.open("xb") as copy:
+                while chunk := original.read(_CHUNK):
+                    digest.update(chunk)
+                    copy.write(chunk)
+                    done += len(chunk)
+                    if progress is not None:
+                        progress(done, total)
+        except FileNotFoundError:
+            _refuse_damage(footage, "is missing in the archive", despite_damage=despite_damage)
+            continue
+        hashes[name] = digest.hexdigest()
+        if hashes[name] != footage.record["sha256"]:
+            _refuse_damage(footage, "is not as it was signed when recorded", despite_damage=despite_damage)
+    return hashes
+
+
+def _refuse_damage(footage: Footage, what: str, *, despite_damage: bool) -> None:
+    if not despite_damage:
+        raise ServiceError(
+            f"{footage.path} {what}; verify the archive and restore the file from its copy, "
+            "or export despite the damage: the verifier will then name this file"
+        )
+
+
+def _complete(
+    station: Station, request: ExportRequest, selection: Selection, draft: Path, hashes: dict[str, str]
+) -> tuple[str, int, int]:
+    """Everything but the originals. The export is signed once all that it names is there."""
+    at = now()
+    local = at.astimezone(station.site.zone)
+    identity = f"export-{local:%Y%m%d-%H%M%S}-{request.room_id}-{secrets.token_hex(2)}"
+    span = (request.starts_at, request.ends_at)
+    claim = Claim(
+        identity, at, request.room_id, request.camera_ids, span, request.seat or "", request.reason.strip()
+    )
+    copies = _make_viewing_copies(station, selection, draft, hashes)
+    missing = {path for part in selection.footage if (path := segment_path(part.record)) not in hashes}
+    texts = {
+        KEY: public_pem(station.log.public_key),
+        "data/report.html": report_html(station, claim, selection, copies, missing),
+        "README.txt": readme_text(station, claim),
+        "verify.py": standalone_verifier(),
+    }
+    for name, text in texts.items():
+        _write(draft / name, text)
+    made = [copy.path for copy in copies if not copy.failure]
+    hashes |= {name: hash_file(draft / name) for name in (*texts, *made)}
+    record = Exported(
+        at=at,
+        export=identity,
+        room=request.room_id,
+        cameras=list(claim.cameras),
+        starts_at=claim.span[0],
+        ends_at=claim.span[1],
+        seat=claim.seat,
+        reason=claim.reason,
+        files=hashes,
+        records=[record.index for record in selection.records],
+    )
+    leaf = station.log.append(record)
+    _write_evidence(station, [*record.records, leaf], draft)
+    info = [
+        ("Source-Organization", station.site.name),
+        ("External-Identifier", identity),
+        ("External-Description", "考证录像导出 / footage exported by kaozheng"),
+        ("Bagging-Date", f"{local:%Y-%m-%d}"),
+        ("Bag-Software-Agent", f"kaozheng {version('kaozheng')}"),
+    ]
+    seal_bag(draft, hashes, info)
+    return identity, leaf, len(made)
+
+
+def _make_viewing_copies(
+    station: Station, selection: Selection, draft: Path, hashes: dict[str, str]
+) -> list[ViewingCopy]:
+    """One copy for each unbroken run of a camera: a copy that runs on over a gap would hide it."""
+    copies: list[ViewingCopy] = []
+    zone = station.site.zone
+    there = [footage for footage in selection.footage if segment_path(footage.record) in hashes]
+    for camera, members in groupby(there, key=lambda footage: footage.record.camera):
+        runs = _runs([footage.record for footage in members])
+        for number, run in enumerate(runs, 1):
+            suffix = f"-{number}" if len(runs) > 1 else ""
+            name = f"data/viewing/derived-viewing-copy-{camera}{suffix}.mp4"
+            begins = run[0].span[0].astimezone(zone)
+            title = f"{VIEWING_TITLE}: {camera} {begins:%Y-%m-%d %H:%M:%S}"
+            target = draft / name
+            target.parent.mkdir(parents=True, exist_ok=True)
+            failure = ""
+            try:
+                playable_copy(
+                    [draft / segment_path(record) for record in run], target, encode=False, title=title
+                )
+            except ServiceError as error:
+                # The originals are what counts; a copy that cannot be made must not hold them back.
+                failure = str(error)
+            copies.append(ViewingCopy(name, camera, run[0].span[0], run[-1].span[1], failure))
+    return copies
+
+
+def _runs(records: list[Record]) -> list[list[Record]]:
+    """Records of one camera cut where a take ends or a number is missing."""
+    runs: list[list[Record]] = []
+    for record in records:
+        last = runs[-1][-1] if runs else None
+        if last is not None and last["take"] == record["take"] and last["number"] + 1 == record["number"]:
+            runs[-1].append(record)
+        else:
+            runs.append([record])
+    return runs
+
+
+def _write_evidence(station: Station, indices: list[int], draft: Path) -> None:
+    """The records with their proofs, all against one signed head."""
+    checkpoint = station.log.checkpoint()
+    size = parse_checkpoint(checkpoint).size
+    lines = []
+    for index in indices:
+        proof = [step.hex() for step in station.log.inclusion_proof(index, size)]
+        fields = {"index": index, "entry": station.log.entry(index).decode(), "proof": proof}
+        lines.append(json.dumps(fields, ensure_ascii=False) + "\n")
+    _write(draft / CHECKPOINT, checkpoint)
+    _write(draft / RECORDS, "".join(lines))
+
+
+def _write(path: Path, text: str) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(text, encoding="utf-8", newline="\n")

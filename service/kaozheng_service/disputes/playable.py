@@ -1,0 +1,38 @@
+"""One video for watching, made of whole files of a take. Never evidence: the originals are."""
+
+from __future__ import annotations
+
+import contextlib
+import subprocess
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+from kaozheng_service.errors import ServiceError
+from kaozheng_service.ffmpeg import viewing_copy_command
+
+
+def playable_copy(files: list[Path], target: Path, *, encode: bool, title: str = "") -> None:
+    """Write ``target``, an MP4 of whole files of one take in order. ServiceError with the reason if it cannot be."""
+    with _parts_list(target, files) as parts:
+        command = viewing_copy_command(parts, target, encode=encode, title=title)
+        run = subprocess.run(
+            command, stdin=subprocess.DEVNULL, capture_output=True, text=True, errors="replace"
+        )
+    if run.returncode != 0 or not target.is_file() or target.stat().st_size == 0:
+        target.unlink(missing_ok=True)
+        reason = (run.stderr.strip().splitlines() or [f"exit code {run.returncode}"])[-1]
+        for folder in {file.resolve().parent for file in files} | {target.parent}:
+            reason = reason.replace(f"{folder}/", "")
+        raise ServiceError(reason)
+
+
+@contextlib.contextmanager
+def _parts_list(target: Path, files: list[Path]) -> Iterator[Path]:
+    """ffmpeg's concat script naming the files; quotes in a path are closed, escaped and opened again."""
+    with tempfile.NamedTemporaryFile("w", suffix=".part", dir=target.parent, encoding="utf-8") as script:
+        for file in files:
+            quoted = str(file.resolve()).replace("'", "'\\''")
+            script.write(f"file '{quoted}'\n")
+        script.flush()
+        yield Path(script.name)

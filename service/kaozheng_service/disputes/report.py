@@ -1,0 +1,115 @@
+"""The texts of a bag: the report that a complainant or a commission reads, and how to check without us."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, tzinfo
+from itertools import groupby
+from pathlib import Path
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined, select_autoescape
+
+from kaozheng_service.disputes.report_timeline import camera_lines, ticks
+from kaozheng_service.disputes.selection import Selection
+from kaozheng_service.disputes.standalone.completeness import segment_path
+from kaozheng_service.disputes.standalone.records import Span
+from kaozheng_service.evidence.note import verifier_key
+from kaozheng_service.station import Station
+from kaozheng_service.wording import gap_cause_name
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """What was asked for, as the report tells it."""
+
+    id: str
+    at: datetime
+    room_id: str
+    cameras: tuple[str, ...]
+    span: Span
+    seat: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class ViewingCopy:
+    """A derived copy at ``path`` in the bag; ``failure`` is why there is none."""
+
+    path: str
+    camera: str
+    starts_at: datetime
+    ends_at: datetime
+    failure: str
+
+
+def report_html(
+    station: Station, claim: Claim, selection: Selection, copies: Sequence[ViewingCopy], missing: set[str]
+) -> str:
+    """The report as one HTML file without scripts or outside parts.
+
+    Parameters
+    ----------
+    missing : paths in the bag whose original was not there to be copied
+    """
+    zone = station.site.zone
+    gaps = [gap for gap in selection.of_kind("gap") if gap.meets(claim.span)]
+    footage = sorted(selection.footage, key=lambda part: claim.cameras.index(part.record.camera))
+    by_camera = {
+        camera: list(parts) for camera, parts in groupby(footage, key=lambda part: part.record.camera)
+    }
+    room = station.site.room(claim.room_id)
+    return (
+        _environment(zone)
+        .get_template("report.html")
+        .render(
+            site=station.site,
+            room=room,
+            claim=claim,
+            windows=selection.of_kind("window.expected"),
+            lines=camera_lines(selection, claim.cameras, claim.span, gaps, zone),
+            ticks=ticks(claim.span, zone),
+            gaps=gaps,
+            footage=by_camera,
+            copies=copies,
+            missing=missing,
+            segment_path=segment_path,
+            key=verifier_key(station.log.origin, station.log.public_key),
+            seconds=(claim.span[1] - claim.span[0]).total_seconds(),
+            bytes=sum(part.bytes for part in selection.footage),
+        )
+    )
+
+
+def readme_text(station: Station, claim: Claim) -> str:
+    """README.txt of the bag."""
+    key = verifier_key(station.log.origin, station.log.public_key)
+    return _environment(station.site.zone).get_template("README.txt").render(claim=claim, key=key)
+
+
+def _environment(zone: tzinfo) -> Environment:
+    environment = Environment(
+        loader=FileSystemLoader(Path(__file__).with_name("templates")),
+        autoescape=select_autoescape(["html"]),
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+    )
+    environment.filters.update(
+        cause=gap_cause_name,
+        local=lambda at, form="%Y-%m-%d %H:%M:%S": f"{at.astimezone(zone):{form}}",
+        precise=lambda at: f"{at.astimezone(zone):%H:%M:%S}.{at.microsecond // 1000:03d}",
+        duration=_duration,
+        megabytes=lambda size: f"{size / 1e6:.2f} MB",
+    )
+    return environment
+
+
+def _duration(seconds: float) -> str:
+    """``2 分 05.3 秒``."""
+    minutes, rest = divmod(round(seconds, 1), 60)
+    hours, minutes = divmod(int(minutes), 60)
+    words = [f"{hours} 小时"] if hours else []
+    words += [f"{minutes} 分"] if minutes or hours else []
+    return " ".join([*words, f"{rest:.1f} 秒"])

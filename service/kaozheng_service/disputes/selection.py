@@ -1,0 +1,160 @@
+"""What an export must hold: footage of a range, and every record that explains it or bounds it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from kaozheng_service.clock import to_text
+from kaozheng_service.database import Gap, Segment, Take, Window
+from kaozheng_service.disputes.standalone.records import Record, Span, parse_record
+from kaozheng_service.errors import ServiceError, UserError
+from kaozheng_service.evidence.log import EvidenceLog
+from kaozheng_service.station import Station
+
+
+@dataclass(frozen=True, slots=True)
+class Footage:
+    """One original: its signed record, where it is in the archive, and its codec."""
+
+    record: Record
+    path: str
+    codec: str
+    bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class Selection:
+    """``records`` are in the log's order: windows, takes, gaps, the footage's own and those of its neighbours."""
+
+    footage: tuple[Footage, ...]
+    records: tuple[Record, ...]
+
+    def of_kind(self, kind: str, camera_id: str | None = None) -> list[Record]:
+        """Records of one kind, of one camera or all."""
+        found = [record for record in self.records if record.kind == kind]
+        return [record for record in found if camera_id is None or record.camera == camera_id]
+
+
+def select_footage(station: Station, room_id: str, camera_ids: Sequence[str], span: Span) -> Selection:
+    """Originals that hold any moment of ``span``, by camera, take and number, with their records.
+
+    Of each take the segment before and the one after come as records alone: they prove that nothing was left out
+    at the ends.
+
+    Raises
+    ------
+    UserError : nothing was to be recorded then
+    ServiceError : some of it is still being written or not signed yet, or database and log disagree
+    """
+    with station.sessions() as session:
+        windows = _windows(session, room_id, camera_ids, span)
+        if not windows:
+            raise UserError(
+                f"no camera named here had to record room {room_id} between {to_text(span[0])} and {to_text(span[1])}; "
+                "look the moment up with: kaozheng find"
+            )
+        ids = [window.id for window in windows]
+        takes = session.scalars(
+            select(Take).where(Take.window_id.in_(ids), Take.camera_id.in_(camera_ids))
+        ).all()
+        gaps = session.scalars(select(Gap).where(Gap.window_id.in_(ids), Gap.camera_id.in_(camera_ids))).all()
+        rows: list[Segment] = []
+        for camera_id in camera_ids:
+            mine = [take for take in takes if take.camera_id == camera_id]
+            rows += _segments(session, mine, span)
+    leaves = [(window.leaf, f"window {window.id}") for window in windows]
+    leaves += [(take.leaf, f"take {take.id}") for take in takes]
+    leaves += [(gap.leaf, f"a gap of {gap.camera_id}") for gap in gaps]
+    leaves += [(row.leaf, f"segment {row.number} of take {row.take_id}") for row in rows]
+    closings = [window.closed_leaf for window in windows] + [take.closed_leaf for take in takes]
+    leaves += [(leaf, "") for leaf in closings if leaf is not None]
+    records = {index: _record(station.log, index) for index in sorted({_signed(*leaf) for leaf in leaves})}
+    footage = [_footage(row, records) for row in rows if row.starts_at < span[1] and row.ends_at > span[0]]
+    return Selection(tuple(footage), tuple(records.values()))
+
+
+def _windows(session: Session, room_id: str, camera_ids: Sequence[str], span: Span) -> list[Window]:
+    """Windows that meet the range, and those whose footage runs over their end into it."""
+    meeting = session.scalars(
+        select(Window).where(Window.room_id == room_id, Window.starts_at < span[1], Window.ends_at > span[0])
+    ).all()
+    overrun = session.scalars(
+        select(Window)
+        .join(Take)
+        .join(Segment)
+        .where(Window.room_id == room_id, Segment.starts_at < span[1], Segment.ends_at > span[0])
+        .distinct()
+    ).all()
+    windows = {window.id: window for window in (*meeting, *overrun)}
+    return [windows[name] for name in sorted(windows) if set(windows[name].cameras) & set(camera_ids)]
+
+
+def _segments(session: Session, takes: list[Take], span: Span) -> list[Segment]:
+    """One camera's segments within ``span`` and their neighbours, by number and by time; by take and number."""
+    numbers: dict[str, list[Segment]] = {}
+    query = select(Segment).where(Segment.take_id.in_([take.id for take in takes]))
+    for row in session.scalars(query.order_by(Segment.take_id, Segment.number)):
+        numbers.setdefault(row.take_id, []).append(row)
+    chosen: dict[int, Segment] = {}
+    for take in takes:
+        rows = numbers.get(take.id, [])
+        inside = [at for at, row in enumerate(rows) if row.starts_at < span[1] and row.ends_at > span[0]]
+        if inside:
+            chosen.update((row.id, row) for row in rows[max(inside[0] - 1, 0) : inside[-1] + 2])
+        _refuse_unfinished(take, rows, span[1])
+    every = [row for rows in numbers.values() for row in rows]
+    before = [row for row in every if row.ends_at <= span[0]]
+    after = [row for row in every if row.starts_at >= span[1]]
+    for near in (max(before, key=_end, default=None), min(after, key=_start, default=None)):
+        if near is not None:
+            chosen[near.id] = near
+    return sorted(chosen.values(), key=lambda row: (row.take_id, row.number))
+
+
+def _start(row: Segment) -> datetime:
+    return row.starts_at
+
+
+def _end(row: Segment) -> datetime:
+    return row.ends_at
+
+
+def _refuse_unfinished(take: Take, rows: list[Segment], until: datetime) -> None:
+    reached = rows[-1].ends_at if rows else take.opened_at
+    if take.closed_leaf is None and reached < until:
+        raise ServiceError(
+            f"camera {take.camera_id}: the file after {to_text(reached)} is still open; wait until it is closed, "
+            "or end the range there. If the service does not run, start it: it closes what was left open"
+        )
+
+
+def _signed(leaf: int | None, what: str) -> int:
+    if leaf is None:
+        raise ServiceError(f"{what} is not in the signed log yet; try again in a minute")
+    return leaf
+
+
+def _record(log: EvidenceLog, index: int) -> Record:
+    try:
+        return parse_record(index, log.entry(index))
+    except (IndexError, ValueError):
+        raise ServiceError(
+            f"the database names record {index} of the log, which is not there; verify the archive"
+        ) from None
+
+
+def _footage(row: Segment, records: dict[int, Record]) -> Footage:
+    record = records[row.leaf if row.leaf is not None else -1]
+    expected = ("segment", row.take_id, row.number, row.sha256, row.path)
+    body = record.body
+    if (record.kind, body.get("take"), body.get("number"), body.get("sha256"), body.get("path")) != expected:
+        raise ServiceError(
+            f"segment {row.number} of take {row.take_id}: the database does not say what was signed as record "
+            f"{record.index}; verify the archive before anything is exported"
+        )
+    return Footage(record, row.path, row.codec, row.bytes)

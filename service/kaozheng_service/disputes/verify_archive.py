@@ -1,0 +1,263 @@
+"""Every file, row and record of a site held against each other and against the signed head of its log."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from kaozheng_service.clock import now, to_text
+from kaozheng_service.database import Gap, Segment, Take, Window
+from kaozheng_service.disputes.standalone.completeness import check_take, check_windows
+from kaozheng_service.disputes.standalone.files import Progress, hash_file
+from kaozheng_service.disputes.standalone.findings import Findings, Report
+from kaozheng_service.disputes.standalone.records import Record, parse_record
+from kaozheng_service.evidence.merkle import EMPTY_ROOT, leaf_hash, node_hash
+from kaozheng_service.evidence.note import Checkpoint, open_checkpoint, verifier_key
+from kaozheng_service.station import Station
+
+LOG = "log/entries.jsonl"
+
+
+def verify_archive(station: Station, progress: Progress | None = None) -> Report:
+    """Read the whole log and archive once.
+
+    Checked are the log's tree against its signed head, every footage file against its record, every row of the
+    database against its record and back, the chain of every take, and that every window that is over is recorded
+    or explained.
+
+    Parameters
+    ----------
+    progress : called with bytes of footage read, of all
+
+    Notes
+    -----
+    What is added while this runs is left for the next time: it judges the log as it stood when it began.
+    """
+    head = open_checkpoint(station.log.checkpoint(), station.log.public_key)
+    check = _Check(station, head, Findings(), progress)
+    tree = _Tree()
+    with station.sessions() as session:
+        rows = _Rows(session, head.size)
+        check.total = rows.footage_bytes()
+        for index, entry in enumerate(station.log.entries()):
+            if index == head.size:
+                break
+            tree.add(entry)
+            try:
+                record = parse_record(index, entry)
+            except ValueError:
+                check.found.add("record_line", LOG, line=index + 1)
+                continue
+            check.take_in(record, rows)
+        if tree.root() != head.root or tree.size != head.size:
+            check.found.add("log_root", LOG)
+        check.name_rows_without_record(rows)
+    check.name_unknown_files()
+    return Report(
+        outcome=check.found.outcome(),
+        findings=check.found.ranked(),
+        files=check.files,
+        bytes=check.done,
+        segments=check.segments,
+        records=tree.size,
+        log=head.origin,
+        log_size=head.size,
+        key=verifier_key(station.log.origin, station.log.public_key),
+    )
+
+
+class _Tree:
+    """The Merkle root of entries that come one by one; keeps one hash a level."""
+
+    def __init__(self) -> None:
+        self.size = 0
+        self._complete: list[tuple[int, bytes]] = []
+
+    def add(self, entry: bytes) -> None:
+        level, digest = 0, leaf_hash(entry)
+        while self._complete and self._complete[-1][0] == level:
+            digest = node_hash(self._complete.pop()[1], digest)
+            level += 1
+        self._complete.append((level, digest))
+        self.size += 1
+
+    def root(self) -> bytes:
+        if not self._complete:
+            return EMPTY_ROOT
+        *left, (_, digest) = self._complete
+        for _, sibling in reversed(left):
+            digest = node_hash(sibling, digest)
+        return digest
+
+
+Row = Window | Take | Segment | Gap
+
+
+class _Rows:
+    """The database's rows by the record that they name, a part of the log at a time."""
+
+    _PART = 2000
+
+    def __init__(self, session: Session, size: int) -> None:
+        self._session = session
+        self._size = size
+        self._part = range(0)
+        self._found: dict[tuple[str, int], Row] = {}
+
+    def footage_bytes(self) -> int:
+        return sum(self._session.scalars(select(Segment.bytes).where(Segment.leaf < self._size)))
+
+    def of(self, record: Record) -> Row | None:
+        """The row that says it is this record; None where there is none."""
+        if record.index not in self._part:
+            start = record.index - record.index % self._PART
+            self._part = range(start, start + self._PART)
+            self._found = dict(self._load())
+        return self._found.get((record.kind, record.index))
+
+    def unsigned(self) -> Iterator[str]:
+        """Rows that name no record of the log, in words."""
+        for row in self._session.scalars(select(Segment).where(Segment.leaf.is_(None))):
+            yield row.path
+        for other in self._session.scalars(select(Window).where(Window.leaf.is_(None))):
+            yield f"window {other.id}"
+        for gap in self._session.scalars(select(Gap).where(Gap.leaf.is_(None))):
+            yield f"gap {gap.camera_id} {to_text(gap.starts_at)}"
+
+    def every(self) -> Iterator[tuple[str, int, Row]]:
+        """All rows by the kind and index of the record that they name."""
+        for kind, column in _LEAVES.items():
+            table = column.class_
+            for row in self._session.scalars(select(table).where(column.is_not(None), column < self._size)):
+                yield kind, getattr(row, column.key), row
+
+    def _load(self) -> Iterator[tuple[tuple[str, int], Row]]:
+        self._session.expunge_all()
+        for kind, column in _LEAVES.items():
+            part = column.between(self._part.start, self._part.stop - 1)
+            for row in self._session.scalars(select(column.class_).where(part)):
+                yield (kind, getattr(row, column.key)), row
+
+
+_LEAVES: dict[str, Any] = {
+    "window.expected": Window.leaf,
+    "window.closed": Window.closed_leaf,
+    "take.opened": Take.leaf,
+    "take.closed": Take.closed_leaf,
+    "segment": Segment.leaf,
+    "gap": Gap.leaf,
+}
+
+
+@dataclass(slots=True)
+class _Check:
+    """What has been seen so far. Takes and windows are kept until they are closed, then judged and dropped."""
+
+    station: Station
+    head: Checkpoint
+    found: Findings
+    progress: Progress | None
+    total: int = 0
+    done: int = 0
+    files: int = 0
+    segments: int = 0
+    seen: set[tuple[str, int]] = field(default_factory=set)
+    known: set[str] = field(default_factory=set)
+    takes: dict[str, list[Record]] = field(default_factory=dict)
+    windows: dict[str, list[Record]] = field(default_factory=dict)
+
+    def take_in(self, record: Record, rows: _Rows) -> None:
+        if record.kind not in _LEAVES:
+            return
+        row = rows.of(record)
+        if row is None:
+            self.found.add("row_missing", LOG, index=record.index)
+        else:
+            self.seen.add((record.kind, record.index))
+            if not _agree(record, row):
+                self.found.add("row_differs", LOG, index=record.index)
+        window = self.windows.setdefault(str(record["window"]), [])
+        window.append(record)
+        if record.kind == "segment":
+            self.segments += 1
+            self._check_file(record)
+            self.takes.setdefault(str(record["take"]), []).append(record)
+        elif record.kind == "take.closed":
+            segments = self.takes.pop(str(record["take"]), [])
+            if segments:
+                check_take(segments, record, None, self.found)
+            elif record["segments"]:
+                self.found.add("cut_tail", take=record["take"], last=0)
+        elif record.kind == "window.closed":
+            self._check_window(self.windows.pop(str(record["window"])))
+
+    def name_rows_without_record(self, rows: _Rows) -> None:
+        for what in rows.unsigned():
+            self.found.add("row_unsigned", what)
+        for kind, index, row in rows.every():
+            if (kind, index) not in self.seen:
+                self.found.add("row_forged", row.path if isinstance(row, Segment) else "", index=index)
+        present = now()
+        for members in self.windows.values():
+            expected = [one for one in members if one.kind == "window.expected"]
+            if expected and expected[0].span[1] <= present:
+                self._check_window(members)
+                for take in {str(record["take"]) for record in members if record.kind == "segment"}:
+                    if segments := self.takes.pop(take, None):
+                        check_take(segments, None, None, self.found)
+
+    def name_unknown_files(self) -> None:
+        for path in sorted(self.station.archive.rglob("seg-*.mp4")):
+            name = path.relative_to(self.station.archive).as_posix()
+            if name not in self.known:
+                self.found.add("unknown_file", name)
+
+    def _check_window(self, members: list[Record]) -> None:
+        cameras = sorted({record.camera for record in members if record.camera})
+        expected = [record for record in members if record.kind == "window.expected"]
+        for camera in sorted({*cameras, *(name for record in expected for name in record["cameras"])}):
+            check_windows(members, camera, None, self.found)
+
+    def _check_file(self, record: Record) -> None:
+        path: str = record["path"]
+        self.known.add(path)
+        file = self.station.archive / path
+        try:
+            size = file.stat().st_size
+            if hash_file(file) != record["sha256"]:
+                self.found.add("changed", path)
+        except FileNotFoundError:
+            self.found.add("missing", path)
+            return
+        except OSError as error:
+            self.found.add("unreadable", path, why=error.strerror)
+            return
+        self.files += 1
+        self.done += size
+        if self.progress is not None:
+            self.progress(self.done, max(self.total, self.done))
+
+
+def _agree(record: Record, row: Row) -> bool:
+    """Whether a row says what was signed, field by field, as far as it repeats the record."""
+    names = {"room": "room_id", "camera": "camera_id", "window": "window_id", "take": "take_id"}
+    names |= {Window: {"window": "id"}, Take: {"take": "id"}}.get(type(row), {})
+    skipped = {"kind", "at", "previous", "takes", "gaps", "cameras"}
+    if record.kind == "take.closed":
+        skipped |= {"segments", "last"}
+        names |= {"cause": "end_cause", "detail": "end_detail"}
+    for name, signed in record.body.items():
+        attribute = names.get(name, name)
+        if name in skipped or not hasattr(row, attribute):
+            continue
+        stored = getattr(row, attribute)
+        if (
+            to_text(stored) if isinstance(stored, datetime) else (stored if stored is not None else "")
+        ) != signed:
+            return False
+    return record.kind != "window.expected" or list(getattr(row, "cameras", ())) == record["cameras"]

@@ -1,0 +1,69 @@
+"""A disputed session, recorded and exported: what the tests of exports and their verification begin from."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import pytest
+from kaozheng_service.disputes.export import ExportRequest, export_bag
+from kaozheng_service.station import Station
+
+ROOM = "9-101"
+
+
+@dataclass(frozen=True)
+class Disputed:
+    """20 s from 09:00:00: ``front-left`` lost its stream from 6 to 10 s, ``back-right`` recorded all of it."""
+
+    archive: Any
+    window: str
+    begins: datetime
+
+    @property
+    def station(self) -> Station:
+        station: Station = self.archive.station
+        return station
+
+    def request(self, first_s: float = 3.0, last_s: float = 13.0, **other: Any) -> ExportRequest:
+        """Seconds of the session; both cameras."""
+        facts: dict[str, Any] = {
+            "room_id": ROOM,
+            "camera_ids": ("front-left", "back-right"),
+            "starts_at": self.begins + timedelta(seconds=first_s),
+            "ends_at": self.begins + timedelta(seconds=last_s),
+            "reason": "考生对座位17的成绩提出异议",
+            "seat": "17",
+        }
+        return ExportRequest(**(facts | other))
+
+
+def record_disputed_session(archive: Any) -> Disputed:
+    begins = archive.local("2024-11-23 09:00:00")
+    window = archive.window(begins, begins + timedelta(seconds=20), room=ROOM, closed=False)
+    archive.take(window, "front-left", begins, 3)
+    lost, back = begins + timedelta(seconds=6), begins + timedelta(seconds=10)
+    archive.gap(window, "front-left", lost, back, "stream_lost", "the stream ended")
+    archive.take(window, "front-left", back, 5, number=2)
+    archive.take(window, "back-right", begins, 10)
+    archive.close(window)
+    return Disputed(archive, window, begins)
+
+
+@pytest.fixture
+def disputed(small_archive: Any) -> Disputed:
+    return record_disputed_session(small_archive)
+
+
+@pytest.fixture(scope="session")
+def pristine_bag(
+    small_archives: ModuleType, h264_segments: list[Path], tmp_path_factory: pytest.TempPathFactory
+) -> Path:
+    """An export of seconds 3 to 13, made once; not to be changed."""
+    folder = tmp_path_factory.mktemp("pristine")
+    disputed = record_disputed_session(small_archives.SmallArchive.make(folder, h264_segments))
+    export_bag(disputed.station, disputed.request(), folder / "bag")
+    return folder / "bag"
