@@ -1,0 +1,242 @@
+"""Whether the cameras of a room cover every seat and zone: the engine's entry point."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from kaozheng_coverage.camera import Camera, Point3
+from kaozheng_coverage.check import check_room
+from kaozheng_coverage.mend import find_mend
+from kaozheng_coverage.profile import Part, Profile, Rule
+from kaozheng_coverage.reason import part_reason
+from kaozheng_coverage.room import Room, Seat, ZoneKind
+from kaozheng_coverage.shadows import room_occluders, solids_of
+from kaozheng_coverage.sight import Glimpse, Target, Vantage
+from kaozheng_coverage.verdict import (
+    Cause,
+    LensReport,
+    Mend,
+    Outcome,
+    PartVerdict,
+    RoomVerdict,
+    Sight,
+    TargetVerdict,
+)
+
+_BEST_FIRST = {Outcome.PASS: 0, Outcome.UNDETERMINED: 1, Outcome.FAIL: 2}
+_WORST_FIRST = (Outcome.FAIL, Outcome.UNDETERMINED)
+# Cameras kept with their shadows; a search for a mend tries some forty places beside the room's own cameras.
+_MOST_VANTAGES = 128
+
+
+def judge_room(
+    room: Room,
+    cameras: Sequence[Camera],
+    profile: Profile,
+    *,
+    unverified: frozenset[str] = frozenset(),
+    mends: bool = True,
+    progress: Callable[[int, int], None] | None = None,
+) -> RoomVerdict:
+    """Judge every seat and zone of a room.
+
+    Parameters
+    ----------
+    unverified : ids of cameras whose live picture has not been shown to be the stated one; what only they show is
+        undetermined
+    mends : also search the smallest change that mends each failing target, which takes longer than judging
+    progress : called with (targets done, targets in all)
+
+    Raises
+    ------
+    CoverageError : the geometry is impossible; the message names what and the mend
+    """
+    check_room(room, cameras)
+    judge = Judge(room, profile)
+    targets: tuple[Target, ...] = (*room.seats, *room.zones)
+    judged: list[TargetVerdict] = []
+    for target in targets:
+        judged.append(judge.target(target, cameras, unverified))
+        if progress is not None:
+            progress(len(judged), len(targets))
+    if mends:
+        judged = [
+            TargetVerdict(one.id, one.kind, one.outcome, one.parts, _mend(judge, target, cameras, judged))
+            if one.outcome is Outcome.FAIL
+            else one
+            for target, one in zip(targets, judged, strict=True)
+        ]
+    return RoomVerdict(
+        room_id=room.id,
+        profile_id=profile.id,
+        profile_version=profile.version,
+        outcome=_worst([one.outcome for one in judged]),
+        seats=tuple(judged[: len(room.seats)]),
+        zones=tuple(judged[len(room.seats) :]),
+        lenses=tuple(
+            LensReport(
+                camera.id, camera.lens.model.value, camera.lens.focal_px, camera.lens.spread, camera.lens.note
+            )
+            for camera in cameras
+        ),
+        warnings=_warnings(room, profile),
+    )
+
+
+class Judge:
+    """Judges targets of one room under one profile; shadows are cast once for each place a camera stands.
+
+    Not safe for two threads.
+    """
+
+    def __init__(self, room: Room, profile: Profile) -> None:
+        self.room = room
+        self.profile = profile
+        self._solids = solids_of(room_occluders(room))
+        self._vantages: dict[Point3, Vantage] = {}
+
+    def target(
+        self, target: Target, cameras: Sequence[Camera], unverified: frozenset[str] = frozenset()
+    ) -> TargetVerdict:
+        """The verdict of one seat or zone, without a mend."""
+        glimpses = {camera.id: self._vantage(camera).glimpses(camera, target) for camera in cameras}
+        parts = tuple(
+            _judge_part(
+                part, rule, cameras, {name: seen[part] for name, seen in glimpses.items()}, unverified
+            )
+            for part, rule in _rules(target, self.profile).items()
+        )
+        name, kind = (target.number, "seat") if isinstance(target, Seat) else (target.id, target.kind.value)
+        return TargetVerdict(name, kind, _worst([part.outcome for part in parts]), parts, None)
+
+    def _vantage(self, camera: Camera) -> Vantage:
+        if camera.position_m not in self._vantages:
+            if len(self._vantages) >= _MOST_VANTAGES:
+                self._vantages.pop(next(iter(self._vantages)))
+            self._vantages[camera.position_m] = Vantage(camera.position_m, self._solids)
+        return self._vantages[camera.position_m]
+
+
+def _mend(
+    judge: Judge, target: Target, cameras: Sequence[Camera], before: Sequence[TargetVerdict]
+) -> Mend | None:
+    def all_targets(changed: Sequence[Camera]) -> Sequence[TargetVerdict]:
+        return [judge.target(one, changed) for one in (*judge.room.seats, *judge.room.zones)]
+
+    return find_mend(
+        target,
+        judge.room,
+        cameras,
+        lambda changed: judge.target(target, changed),
+        all_targets,
+        before=before,
+    )
+
+
+def _rules(target: Target, profile: Profile) -> dict[Part, Rule | None]:
+    if isinstance(target, Seat):
+        return dict(profile.seat) or {Part.HEAD: None}
+    return {Part.AREA: profile.zones.get(target.kind.value)}
+
+
+def _judge_part(
+    part: Part,
+    rule: Rule | None,
+    cameras: Sequence[Camera],
+    glimpses: dict[str, Glimpse],
+    unverified: frozenset[str],
+) -> PartVerdict:
+    sights = [_sight(camera, glimpses[camera.id], rule, camera.id in unverified) for camera in cameras]
+    if rule is None:
+        reason = "the profile has no rule for this kind of target, so nothing is said of it"
+        return PartVerdict(part, None, Outcome.UNDETERMINED, Cause.NO_RULE, reason, 0.0, 0.0, tuple(sights))
+    sights.sort(key=lambda sight: (_BEST_FIRST[sight.outcome], -_headroom(sight, rule), sight.camera_id))
+    passing = sum(sight.outcome is Outcome.PASS for sight in sights)
+    if len(sights) < rule.cameras:
+        outcome, cause = Outcome.FAIL, Cause.TOO_FEW_CAMERAS
+        visible, density = 0.0, 0.0
+    else:
+        deciding = sights[rule.cameras - 1]
+        outcome, cause = deciding.outcome, deciding.cause
+        visible, density = deciding.visible, deciding.px_per_m
+        if outcome is Outcome.FAIL and passing > 0:
+            cause = Cause.TOO_FEW_CAMERAS
+    return PartVerdict(
+        part=part,
+        rule=rule,
+        outcome=outcome,
+        cause=cause,
+        reason=part_reason(part, rule, outcome, cause, sights, unverified),
+        margin_visible=visible - rule.visible,
+        margin_px_per_m=density - rule.px_per_m,
+        sights=tuple(sights),
+    )
+
+
+def _sight(camera: Camera, glimpse: Glimpse, rule: Rule | None, unverified: bool) -> Sight:
+    outcome, cause = _outcome(camera, glimpse, rule, unverified)
+    return Sight(
+        camera_id=camera.id,
+        visible=glimpse.visible,
+        visible_least=glimpse.least,
+        px_per_m=glimpse.px_per_m,
+        outside=glimpse.outside,
+        hidden_by=tuple(name for name, _ in glimpse.hidden_by),
+        outcome=outcome,
+        cause=cause,
+    )
+
+
+def _outcome(
+    camera: Camera, glimpse: Glimpse, rule: Rule | None, unverified: bool
+) -> tuple[Outcome, Cause | None]:
+    """Pass or fail only where every aim and focal length within the tolerances would say the same."""
+    if rule is None:
+        return Outcome.UNDETERMINED, Cause.NO_RULE
+    if glimpse.wrong_side_deg is not None:
+        return Outcome.FAIL, Cause.WRONG_SIDE
+    # The stated angles leave the focal length open by this fraction either way, and the density with it.
+    play = camera.lens.spread / 2
+    if glimpse.most < rule.visible:
+        return Outcome.FAIL, _shortage(glimpse, rule)
+    if glimpse.visible > 0 and glimpse.px_per_m * (1 + play) < rule.px_per_m:
+        return Outcome.FAIL, Cause.TOO_FEW_PIXELS
+    if unverified or glimpse.least < rule.visible or glimpse.px_per_m * (1 - play) < rule.px_per_m:
+        return Outcome.UNDETERMINED, Cause.NOT_VERIFIED
+    return Outcome.PASS, None
+
+
+def _shortage(glimpse: Glimpse, rule: Rule) -> Cause:
+    """What takes the larger part away: the picture's border, or what stands in front."""
+    hidden = 1.0 - glimpse.outside - glimpse.visible
+    return Cause.OUT_OF_VIEW if glimpse.outside >= hidden else Cause.HIDDEN
+
+
+def _headroom(sight: Sight, rule: Rule) -> float:
+    """How far a sight is above the rule in its scarcer quantity, as a fraction of what the rule asks."""
+    return min(sight.visible / rule.visible, sight.px_per_m / rule.px_per_m) - 1.0
+
+
+def _worst(outcomes: Sequence[Outcome]) -> Outcome:
+    """A room without targets has nothing that could be shown to be covered: undetermined."""
+    for outcome in _WORST_FIRST:
+        if outcome in outcomes:
+            return outcome
+    return Outcome.PASS if outcomes else Outcome.UNDETERMINED
+
+
+def _warnings(room: Room, profile: Profile) -> tuple[str, ...]:
+    """What the verdicts say nothing about."""
+    found = []
+    if not any(zone.kind is ZoneKind.SEAL_OPENING for zone in room.zones):
+        found.append(
+            "no seal_opening zone is drawn: whether a camera shows the seal being opened is not judged"
+        )
+    for zone in room.zones:
+        if zone.kind.value not in profile.zones:
+            found.append(
+                f"profile {profile.id} has no rule for {zone.kind.value}: zone {zone.id} is not judged"
+            )
+    if not room.seats:
+        found.append("the room has no seats")
+    return tuple(found)

@@ -1,0 +1,68 @@
+"""The reason of a verdict as one plain English sentence that names camera, occluder and numbers."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from kaozheng_coverage.profile import Part, Rule
+from kaozheng_coverage.verdict import Cause, Outcome, Sight
+
+_NAMES = {
+    Part.HEAD: "head",
+    Part.TORSO: "torso",
+    Part.HANDS: "hands",
+    Part.DESK: "desk in front of the screen",
+    Part.AREA: "area",
+}
+
+
+def part_reason(
+    part: Part,
+    rule: Rule,
+    outcome: Outcome,
+    cause: Cause | None,
+    sights: Sequence[Sight],
+    unverified: frozenset[str],
+) -> str:
+    """Why a part has its outcome; ``sights`` best first, the rule's ``cameras``-th decides."""
+    name = _NAMES[part]
+    needed = f"{rule.visible:.0%} of the {name} at {rule.px_per_m:g} px/m"
+    if rule.cameras > 1:
+        needed += f" by {rule.cameras} cameras"
+    if len(sights) < rule.cameras:
+        return f"needs {needed}, but the room has {len(sights)} camera{'' if len(sights) == 1 else 's'}"
+    deciding = sights[rule.cameras - 1]
+    shown = f"{deciding.camera_id} shows {deciding.visible:.0%} of the {name}"
+    if outcome is Outcome.PASS:
+        return f"{shown} at {deciding.px_per_m:.0f} px/m (needs {needed})"
+    if outcome is Outcome.UNDETERMINED:
+        return (
+            f"{shown} at {deciding.px_per_m:.0f} px/m (needs {needed}), {_doubt(deciding, rule, unverified)}"
+        )
+    passing = sum(sight.outcome is Outcome.PASS for sight in sights)
+    if cause is Cause.TOO_FEW_CAMERAS:
+        return f"{passing} of {rule.cameras} cameras: needs {needed}; next best, {shown}{_because(deciding, deciding.cause)}"
+    return f"no camera gives {needed}: the best, {shown}{_because(deciding, cause)}"
+
+
+def _because(sight: Sight, cause: Cause | None) -> str:
+    if cause is Cause.WRONG_SIDE:
+        return ", being on its wrong side"
+    if cause is Cause.TOO_FEW_PIXELS:
+        return f" at only {sight.px_per_m:.0f} px/m"
+    if cause is Cause.OUT_OF_VIEW:
+        return f"; {sight.outside:.0%} of it is out of the picture"
+    if cause is Cause.HIDDEN and sight.hidden_by:
+        others = f" and {len(sight.hidden_by) - 1} more" if len(sight.hidden_by) > 1 else ""
+        return f", hidden by {sight.hidden_by[0]}{others}"
+    return ""
+
+
+def _doubt(sight: Sight, rule: Rule, unverified: frozenset[str]) -> str:
+    if sight.camera_id in unverified:
+        return "but its live picture is not verified"
+    if sight.visible < rule.visible:
+        return "which passes only if its aim or lens is a little off what is stated"
+    if sight.visible_least < rule.visible:
+        return f"but only {sight.visible_least:.0%} if its aim and lens are off by their tolerance"
+    return "but too few if its focal length is at the lower end of what the stated angles allow"
