@@ -26,7 +26,7 @@ def check_room(room: Room, cameras: Sequence[Camera]) -> None:
     extent_m = max(right - left, far - near, room.height_m)
     if extent_m > MAX_EXTENT_M:
         raise CoverageError(
-            f"room {room.id}: {extent_m:g} m in extent, more than {MAX_EXTENT_M:g} m: lengths are metres, not millimetres"
+            f"room {room.id}: {extent_m:g} m in extent, more than {MAX_EXTENT_M:g} m: give lengths in metres"
         )
     if room.height_m <= 0:
         raise CoverageError(

@@ -120,8 +120,10 @@ class Judge:
 def _mend(
     judge: Judge, target: Target, cameras: Sequence[Camera], before: Sequence[TargetVerdict]
 ) -> Mend | None:
+    everything: tuple[Target, ...] = (*judge.room.seats, *judge.room.zones)
+
     def all_targets(changed: Sequence[Camera]) -> Sequence[TargetVerdict]:
-        return [judge.target(one, changed) for one in (*judge.room.seats, *judge.room.zones)]
+        return [judge.target(one, changed) for one in everything]
 
     return find_mend(
         target,
@@ -153,7 +155,8 @@ def _judge_part(
     sights.sort(key=lambda sight: (_BEST_FIRST[sight.outcome], -_headroom(sight, rule), sight.camera_id))
     passing = sum(sight.outcome is Outcome.PASS for sight in sights)
     if len(sights) < rule.cameras:
-        outcome, cause = Outcome.FAIL, Cause.TOO_FEW_CAMERAS
+        outcome = Outcome.FAIL
+        cause: Cause | None = Cause.TOO_FEW_CAMERAS
         visible, density = 0.0, 0.0
     else:
         deciding = sights[rule.cameras - 1]

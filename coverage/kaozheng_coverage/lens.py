@@ -180,7 +180,7 @@ def fit_lens(
             )
     if len(angles) == 1 and angles[0][1] >= 180:
         raise LensError(
-            f"hfov of {angles[0][1]:g} degrees alone fits no lens: state vfov or dfov too, so that a fisheye can be fitted"
+            f"hfov of {angles[0][1]:g} degrees alone fits no lens: state vfov or dfov too, to fit a fisheye"
         )
 
     half_extents = np.array([extent for _, _, extent in angles])

@@ -129,7 +129,9 @@ def seat_occluders(seat: Seat) -> tuple[Occluder, ...]:
     if monitor is not None:
         middle_m = desk.depth_m - monitor.setback_m
         half_m = monitor.thickness_m / 2
-        footprint = _rectangle(frame, frame.near_edge, monitor.width_m / 2, middle_m - half_m, middle_m + half_m)
+        footprint = _rectangle(
+            frame, frame.near_edge, monitor.width_m / 2, middle_m - half_m, middle_m + half_m
+        )
         screen = Occluder(monitor_id(seat), footprint, monitor.bottom_m, monitor.bottom_m + monitor.height_m)
         solids.append(screen)
     return tuple(solids)

@@ -41,7 +41,8 @@ def part_reason(
         )
     passing = sum(sight.outcome is Outcome.PASS for sight in sights)
     if cause is Cause.TOO_FEW_CAMERAS:
-        return f"{passing} of {rule.cameras} cameras: needs {needed}; next best, {shown}{_because(deciding, deciding.cause)}"
+        next_best = f"{shown}{_because(deciding, deciding.cause)}"
+        return f"{passing} of {rule.cameras} cameras: needs {needed}; next best, {next_best}"
     return f"no camera gives {needed}: the best, {shown}{_because(deciding, cause)}"
 
 

@@ -111,7 +111,9 @@ def cast(eye: Array, patch: Patch, solids: Solids) -> Shade:
     for index in kept:
         by_name.setdefault(solids.ids[near[present[index]]], []).append(covered[index])
     total = patch.outline.area
-    shares = [(name, float(shapely.area(shapely.union_all(pieces)) / total)) for name, pieces in by_name.items()]
+    shares = [
+        (name, float(shapely.area(shapely.union_all(pieces)) / total)) for name, pieces in by_name.items()
+    ]
     shares.sort(key=lambda share: (-round(share[1], 9), share[0]))
     unhidden = shapely.difference(patch.outline, shapely.union_all(covered[kept]))
     return Shade(unhidden, tuple(shares))

@@ -154,9 +154,7 @@ def _on_desk(seat: Seat, width_m: float, depth_m: float, height_m: float) -> Pat
 def _upright(
     middle: Point2, across: Array, outline: shapely.Polygon, own: frozenset[str], widest_deg: float = 90.0
 ) -> Patch:
-    return Patch(
-        np.array([*middle, 0.0]), np.array([[*across, 0.0], _UP]), outline, own, widest_deg
-    )
+    return Patch(np.array([*middle, 0.0]), np.array([[*across, 0.0], _UP]), outline, own, widest_deg)
 
 
 def _towards(middle: Point2, eye: Array, otherwise: Array) -> Array:

@@ -179,7 +179,7 @@ def _file(camera: FoundCamera) -> str:
 def print_verification(report: Report) -> None:
     """The outcome and every finding."""
     colour = {"intact": "green", "altered": "red"}.get(report.outcome, "yellow")
-    console.print(f"[{colour}]{report.outcome}[/{colour}]: {report.path}", soft_wrap=True)
+    console.print(f"[{colour}]{report.outcome}[/{colour}]", soft_wrap=True)
     findings: tuple[Any, ...] = tuple(report.findings)
     for finding in findings:
         console.print(f"- {escape(finding.message)}", soft_wrap=True)

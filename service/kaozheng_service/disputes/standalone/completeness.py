@@ -35,6 +35,8 @@ def check_claim(records: list[Record], hashes: dict[str, str], found: Findings) 
         found.add("record_added", RECORDS, index=index)
     _check_files(records, claim, hashes, found)
     _check_takes(records, claim, found)
+    if not any(record.kind == "window.expected" and record.meets(claim.span) for record in records):
+        found.add("nothing_expected")
     for camera in claim["cameras"]:
         check_windows(records, camera, claim.span, found)
     return claim

@@ -63,6 +63,11 @@ MESSAGES = {
         "{window}：没有应录时段的记录，是否完整无法判断",
         "no record of what was expected: completeness cannot be judged",
     ),
+    "nothing_expected": (
+        CANNOT_JUDGE,
+        "所求时段内没有任何应录时段的记录，是否完整无法判断",
+        "no record of anything expected in the range: completeness cannot be judged",
+    ),
     "hole": (
         CANNOT_JUDGE,
         "{camera} {start} 至 {end}：既无录像，也无签名的原因说明",
