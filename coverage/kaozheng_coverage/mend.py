@@ -241,7 +241,7 @@ class _Search:
         if not all(need.reachable(changed) for need in lacking):
             return None
         glimpses = self._vantage(changed).glimpses(changed, self._target)
-        margins = [_margin(glimpses[need.part], need.rule) for need in lacking]
+        margins = [_margin(glimpses[need.part], need.rule, changed) for need in lacking]
         least = min(margins, default=0.0)
         return least if least >= 0.0 else None
 
@@ -255,7 +255,7 @@ class _Search:
             lost = [need for need in _needs(verdict) if camera.id in need.passing and need.lacks(camera)]
             if lost:
                 glimpses = self._vantage(changed).glimpses(changed, other)
-                if any(_margin(glimpses[need.part], need.rule) < 0.0 for need in lost):
+                if any(_margin(glimpses[need.part], need.rule, changed) < 0.0 for need in lost):
                     return False
         return True
 
@@ -333,9 +333,10 @@ def _kind(verdict: TargetVerdict) -> str:
     return "seat" if verdict.kind == "seat" else "zone"
 
 
-def _margin(glimpse: Glimpse, rule: Rule) -> float:
-    """The smaller of the margins in visible fraction, tolerances included, and in relative density."""
-    return min(glimpse.least - rule.visible, glimpse.px_per_m / rule.px_per_m - 1.0)
+def _margin(glimpse: Glimpse, rule: Rule, camera: Camera) -> float:
+    """The smaller of the margins in visible fraction and in relative density, with the tolerances against it."""
+    density = glimpse.px_per_m * (1.0 - camera.lens.spread / 2)
+    return min(glimpse.least - rule.visible, density / rule.px_per_m - 1.0)
 
 
 def _samples(unhidden: shapely.Geometry) -> Array:

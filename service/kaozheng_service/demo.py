@@ -66,7 +66,9 @@ def run_demo(out: Path, *, force_files: bool = False) -> int:
     """
     source = PROJECT / "configs" / "demo" / "site.yaml"
     if not source.is_file():
-        raise UserError("the demo plays the project's own sample footage; run it in a checkout of the project")
+        raise UserError(
+            "the demo plays the project's own sample footage; run it in a checkout of the project"
+        )
     _make_room(out)
     steps: list[Step] = []
     with _cameras(source, force_files=force_files) as (urls, kind):
@@ -79,7 +81,9 @@ def run_demo(out: Path, *, force_files: bool = False) -> int:
     for step in steps:
         table.add_row(step.name, step.result, "[green]✓[/green]" if step.passed else "[red]✗[/red]")
     console.print(table)
-    console.print(f"Look at {out}/acceptance.pdf and {out}/plan.svg; verify with: python {out}/export/verify.py")
+    console.print(
+        f"Look at {out}/acceptance.pdf and {out}/plan.svg; verify with: python {out}/export/verify.py"
+    )
     console.print(f"The pages, over what was recorded: kaozheng serve --config {out}/site.yaml")
     return 0 if all(step.passed for step in steps) else 1
 
@@ -128,7 +132,9 @@ def _write_site(source: Path, out: Path, urls: dict[tuple[str, str], str]) -> Si
 def _inspect(site: Site, out: Path) -> list[Step]:
     room = site.room(ROOM)
     with TaskBars() as bars:
-        (result,) = inspect_rooms(open_station(site), [ROOM], seconds=10, out=out / "inspection", progress=bars)
+        (result,) = inspect_rooms(
+            open_station(site), [ROOM], seconds=10, out=out / "inspection", progress=bars
+        )
     shutil.copyfile(result.sheet, out / "acceptance.pdf")
     verdict = result.verdict
     geometry = room_geometry(room)
@@ -140,15 +146,27 @@ def _inspect(site: Site, out: Path) -> list[Step]:
     zones = sum(zone.outcome is Outcome.PASS for zone in verdict.zones)
     live = sum(camera.probe.ok for camera in result.cameras)
     return [
-        Step("inspect: cameras", f"{live} of {len(room.cameras)} live, measured and diagnosed", live == len(room.cameras)),
+        Step(
+            "inspect: cameras",
+            f"{live} of {len(room.cameras)} live, measured and diagnosed",
+            live == len(room.cameras),
+        ),
         Step(
             "inspect: coverage",
             f"{seats} of {len(verdict.seats)} seats and {zones} of {len(verdict.zones)} zones pass; "
             "the sheet gives reason and mend of the others",
             True,
         ),
-        Step("inspect: test recording", "played back and verified" if result.recording_valid else "not valid", result.recording_valid),
-        Step("inspect: sheet", f"acceptance.pdf, proposed outcome: {result.outcome}", result.outcome != "rejected"),
+        Step(
+            "inspect: test recording",
+            "played back and verified" if result.recording_valid else "not valid",
+            result.recording_valid,
+        ),
+        Step(
+            "inspect: sheet",
+            f"acceptance.pdf, proposed outcome: {result.outcome}",
+            result.outcome != "rejected",
+        ),
     ]
 
 
@@ -168,7 +186,16 @@ def _record_session(out: Path) -> list[Step]:
     port = _free_port()
     pages = f"http://127.0.0.1:{port}"
     with (out / "serve.log").open("wb") as log:
-        command = [sys.executable, "-m", "kaozheng_service", "serve", "--config", str(config), "--port", str(port)]
+        command = [
+            sys.executable,
+            "-m",
+            "kaozheng_service",
+            "serve",
+            "--config",
+            str(config),
+            "--port",
+            str(port),
+        ]
         service = subprocess.Popen(command, stdout=log, stderr=subprocess.STDOUT)
     try:
         status_seen = _watch(service, pages, window.id, window.ends_at)
@@ -177,7 +204,11 @@ def _record_session(out: Path) -> list[Step]:
         service.wait(timeout=30)
     result = window_completeness(open_station(site), window.id)
     return [
-        Step("record: daemon", f"window {window.id} from the timetable, nobody watching", result.verdict == "complete"),
+        Step(
+            "record: daemon",
+            f"window {window.id} from the timetable, nobody watching",
+            result.verdict == "complete",
+        ),
         Step("record: completeness", result.summary(), result.verdict == "complete"),
         Step("pages", "status page answered while it recorded", status_seen),
     ]
@@ -192,7 +223,9 @@ def _watch(service: subprocess.Popen[bytes], pages: str, window_id: str, ends_at
         progress = bars.task("recording by timetable")
         while now() < ends_at + timedelta(seconds=60):
             if service.poll() is not None:
-                raise ServiceError(f"the service ended with code {service.returncode}; see serve.log in the demo's folder")
+                raise ServiceError(
+                    f"the service ended with code {service.returncode}; see serve.log in the demo's folder"
+                )
             with contextlib.suppress(urllib.error.URLError, TimeoutError, ConnectionError):
                 with urllib.request.urlopen(f"{pages}/", timeout=10) as page:  # noqa: S310 - loopback, our own
                     seen = seen or page.status == 200
@@ -212,8 +245,7 @@ def _closed_windows(status: dict[str, Any]) -> set[str]:
 def _dispute(site: Site, out: Path) -> list[Step]:
     station = open_station(site)
     window = session_window(site, read_timetable(out / "timetable.csv", site).sessions[0])
-    assert window.exam_starts_at is not None
-    moment = window.exam_starts_at + timedelta(seconds=EXAM_S / 2)
+    moment = window.starts_at + timedelta(seconds=ROLL_S + EXAM_S / 2)
     found = find(station, ROOM, SEAT, moment)
     best = found.cameras[0] if found.cameras else None
     request = ExportRequest(

@@ -31,5 +31,7 @@ def open_station(site: Site) -> Station:
         archive=site.archive,
         state=site.state,
         sessions=open_database(site.state / "kaozheng.sqlite"),
-        log=EvidenceLog(site.state / "log", origin=f"kaozheng/{site.id}", key=load_or_make_key(site.state / "keys")),
+        log=EvidenceLog(
+            site.state / "log", origin=f"kaozheng/{site.id}", key=load_or_make_key(site.state / "keys")
+        ),
     )

@@ -12,14 +12,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from kaozheng_coverage.adjust import turned, with_hfov, zoomed
 from kaozheng_coverage.camera import Camera
+from kaozheng_coverage.judge import Judge, judge_room
 from kaozheng_coverage.lens import fit_lens
 from kaozheng_coverage.mend import find_mend
 from kaozheng_coverage.profile import Level, Part, Profile, Rule
 from kaozheng_coverage.projection import axes, project
 from kaozheng_coverage.room import Desk, Prism, Room, Seat, Zone, ZoneKind
-from kaozheng_coverage.shadows import room_occluders, solids_of
-from kaozheng_coverage.sight import Target, Vantage
-from kaozheng_coverage.verdict import Cause, Mend, Outcome, PartVerdict, Sight, TargetVerdict
+from kaozheng_coverage.sight import Target
+from kaozheng_coverage.verdict import Mend, Outcome, TargetVerdict
 
 DESK = Desk(1.3, 0.6, 0.75)
 LENS = fit_lens(1920, 1080, 80.0)
@@ -42,68 +42,25 @@ def seat(number: str, x: float, y: float) -> Seat:
 
 
 class Judging:
-    """The rules of a room applied to what the engine sees, and how often that was asked."""
+    """One room under one profile: its verdicts, and the mends of its targets."""
 
     def __init__(self, judged: Room, profile: Profile = RULES) -> None:
-        self.room, self.profile, self.asked = judged, profile, 0
-        self._solids = solids_of(room_occluders(judged))
+        self.room = judged
+        self._judge = Judge(judged, profile)
 
     def one(self, target: Target, cameras: Sequence[Camera]) -> TargetVerdict:
-        self.asked += 1
-        if isinstance(target, Seat):
-            rules, name, kind = self.profile.seat, target.number, "seat"
-        else:
-            rules, name, kind = (
-                {Part.AREA: self.profile.zones[target.kind.value]},
-                target.id,
-                target.kind.value,
-            )
-        parts = tuple(self._part(target, part, rule, cameras) for part, rule in rules.items())
-        return TargetVerdict(
-            name, kind, min((part.outcome for part in parts), key=WORSE_FIRST.index), parts, None
-        )
+        return self._judge.target(target, cameras)
 
     def all(self, cameras: Sequence[Camera]) -> tuple[TargetVerdict, ...]:
         return tuple(self.one(target, cameras) for target in (*self.room.seats, *self.room.zones))
 
     def mend(self, target: Target, cameras: Sequence[Camera], *, whole_room: bool = True) -> Mend | None:
-        self.asked = 0
         return find_mend(
             target,
             self.room,
             cameras,
             lambda those: self.one(target, those),
             self.all if whole_room else None,
-        )
-
-    def _part(self, target: Target, part: Part, rule: Rule, cameras: Sequence[Camera]) -> PartVerdict:
-        sights = []
-        for camera in cameras:
-            seen = Vantage(camera.position_m, self._solids).glimpses(camera, target)[part]
-            sharp = seen.px_per_m >= rule.px_per_m
-            outcome, cause = Outcome.FAIL, Cause.HIDDEN
-            if sharp and seen.least >= rule.visible:
-                outcome, cause = Outcome.PASS, None
-            elif sharp and seen.most >= rule.visible:
-                outcome, cause = Outcome.UNDETERMINED, Cause.NOT_VERIFIED
-            hidden = tuple(name for name, _ in seen.hidden_by)
-            sights.append(
-                Sight(
-                    camera.id, seen.visible, seen.least, seen.px_per_m, seen.outside, hidden, outcome, cause
-                )
-            )
-        sights.sort(key=lambda sight: (-WORSE_FIRST.index(sight.outcome), -sight.visible))
-        enough = len(sights) >= rule.cameras
-        deciding = sights[rule.cameras - 1] if enough else None
-        return PartVerdict(
-            part,
-            rule,
-            deciding.outcome if deciding else Outcome.FAIL,
-            deciding.cause if deciding else Cause.TOO_FEW_CAMERAS,
-            "",
-            0.0,
-            0.0,
-            tuple(sights),
         )
 
 
@@ -233,6 +190,14 @@ def test_what_no_single_change_mends_gets_none() -> None:
     place = room(seat("1", 6.0, 4.0), obstacles=walls)
     judging = Judging(place)
     assert judging.mend(place.seats[0], (Camera("front", (6.0, 7.9, 2.8), (6.0, 4.0, 1.0), LENS),)) is None
+
+
+def test_judging_a_room_brings_a_mend_for_each_seat_that_fails_and_none_for_others() -> None:
+    place = room(seat("1", 9.5, 4.0), seat("2", 4.0, 4.0))
+    verdict = judge_room(place, (Camera("left", (6.0, 7.9, 2.8), (4.0, 2.0, 1.0), LENS),), RULES)
+    assert [one.outcome for one in verdict.seats] == [Outcome.FAIL, Outcome.PASS]
+    assert verdict.seats[0].mend is not None
+    assert verdict.seats[1].mend is None
 
 
 def test_a_room_without_cameras_has_no_lens_to_propose() -> None:

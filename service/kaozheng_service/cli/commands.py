@@ -37,7 +37,9 @@ def schema() -> None:
 def coverage(
     room: Annotated[str, typer.Argument(help="a room of the site, or the path of a room file")],
     config: ConfigOption = SITE_FILE,
-    plan: Annotated[Path | None, typer.Option(help="write the plan with the verdicts to this SVG file")] = None,
+    plan: Annotated[
+        Path | None, typer.Option(help="write the plan with the verdicts to this SVG file")
+    ] = None,
     as_json: JsonOption = False,
 ) -> None:
     """Judge by geometry alone whether the cameras cover every seat and zone of a room."""
@@ -63,7 +65,9 @@ def coverage(
 @app.command()
 def inspect(
     config: ConfigOption = SITE_FILE,
-    room: Annotated[list[str] | None, typer.Option("--room", "-r", help="only these rooms; all when left out")] = None,
+    room: Annotated[
+        list[str] | None, typer.Option("--room", "-r", help="only these rooms; all when left out")
+    ] = None,
     seconds: Annotated[float, typer.Option(help="length of the test recording")] = 10.0,
     out: Annotated[Path, typer.Option(help="folder for the acceptance sheets")] = Path("inspection"),
     as_json: JsonOption = False,
@@ -78,7 +82,9 @@ def inspect(
     with TaskBars(shown=not as_json) as bars:
         results = inspect_rooms(open_station(site), ids, seconds=seconds, out=out, progress=bars)
     if as_json:
-        _print_json({"schema": "kaozheng/inspections/1", "rooms": [inspection_json(result) for result in results]})
+        _print_json(
+            {"schema": "kaozheng/inspections/1", "rooms": [inspection_json(result) for result in results]}
+        )
     else:
         for result in results:
             print_inspection(result)
@@ -89,7 +95,9 @@ def inspect(
 def serve(
     config: ConfigOption = SITE_FILE,
     port: Annotated[int, typer.Option(help="port of the pages and the API")] = 8080,
-    host: Annotated[str, typer.Option(help="address to listen on; anyone who reaches it sees footage")] = "127.0.0.1",
+    host: Annotated[
+        str, typer.Option(help="address to listen on; anyone who reaches it sees footage")
+    ] = "127.0.0.1",
 ) -> None:
     """Run the recording daemon, the pages and the API until stopped. Recorders go on if this process dies."""
     from kaozheng_service.cli.serving import serve_site
@@ -174,7 +182,9 @@ def export(
 
     site = load_site(config)
     entry = site.room(room)
-    cameras = tuple(entry.camera(name).id for name in camera) if camera else tuple(one.id for one in entry.cameras)
+    cameras = (
+        tuple(entry.camera(name).id for name in camera) if camera else tuple(one.id for one in entry.cameras)
+    )
     request = ExportRequest(
         room_id=entry.id,
         camera_ids=cameras,
@@ -185,13 +195,17 @@ def export(
     )
     with TaskBars() as bars:
         result = export_bag(open_station(site), request, out, progress=bars.task("exporting"))
-    typer.echo(f"{result.path}: {result.segments} segments; check it anywhere with: python {result.path}/verify.py")
+    typer.echo(
+        f"{result.path}: {result.segments} segments; check it anywhere with: python {result.path}/verify.py"
+    )
 
 
 @app.command()
 def verify(
     path: Annotated[Path, typer.Argument(help="an exported bag, or a site file to verify the whole archive")],
-    key: Annotated[str | None, typer.Option(help="the site's public key as you know it from elsewhere")] = None,
+    key: Annotated[
+        str | None, typer.Option(help="the site's public key as you know it from elsewhere")
+    ] = None,
     as_json: JsonOption = False,
 ) -> None:
     """Check an export, or an archive, and name whatever is wrong with it."""
@@ -217,7 +231,9 @@ def verify(
 @app.command()
 def demo(
     out: Annotated[Path, typer.Option(help="folder for the results")] = Path("demo-out"),
-    files: Annotated[bool, typer.Option("--files", help="looped files even where an RTSP server is installed")] = False,
+    files: Annotated[
+        bool, typer.Option("--files", help="looped files even where an RTSP server is installed")
+    ] = False,
 ) -> None:
     """Do all of it on one room of the demo site, on generated footage."""
     from kaozheng_service.demo import run_demo

@@ -105,7 +105,9 @@ def print_inspection(result: RoomInspection) -> None:
     recordings = {recording.camera_id: recording for recording in result.recordings}
     for camera in result.cameras:
         probe = camera.probe
-        faults = [finding.kind.value for finding in camera.diagnosis.findings if finding.judgement.value != "fine"]
+        faults = [
+            finding.kind.value for finding in camera.diagnosis.findings if finding.judgement.value != "fine"
+        ]
         recording = recordings[camera.camera_id]
         table.add_row(
             escape(camera.camera_id),
@@ -115,7 +117,9 @@ def print_inspection(result: RoomInspection) -> None:
             _figure(probe.bitrate_bps / 1e6 if probe.bitrate_bps else None, 2),
             _figure(probe.gop_s, 1),
             "[green]✓[/green]" if not faults else f"[red]✗[/red] {', '.join(faults)}",
-            "[green]✓ verified[/green]" if recording.valid else f"[red]✗[/red] {escape('; '.join(recording.problems))}",
+            "[green]✓ verified[/green]"
+            if recording.valid
+            else f"[red]✗[/red] {escape('; '.join(recording.problems))}",
         )
     console.print(table)
     for name, targets in (("seats", result.verdict.seats), ("zones", result.verdict.zones)):
@@ -123,7 +127,9 @@ def print_inspection(result: RoomInspection) -> None:
         console.print(f"{passed} of {len(targets)} {name} pass")
     for reason in result.reasons:
         console.print(f"- {escape(reason)}", soft_wrap=True)
-    console.print(f"proposed outcome: [bold]{result.outcome}[/bold]; print and sign {result.sheet}", soft_wrap=True)
+    console.print(
+        f"proposed outcome: [bold]{result.outcome}[/bold]; print and sign {result.sheet}", soft_wrap=True
+    )
 
 
 def _figure(value: float | None, places: int) -> str:
@@ -132,7 +138,9 @@ def _figure(value: float | None, places: int) -> str:
 
 def print_completeness(result: Completeness) -> None:
     """Camera by camera what was recorded of a window, and every gap with its cause."""
-    table = Table("camera", "verdict", "recorded", "takes", "gaps", title=f"window {escape(result.window_id)}")
+    table = Table(
+        "camera", "verdict", "recorded", "takes", "gaps", title=f"window {escape(result.window_id)}"
+    )
     for camera in result.cameras:
         gaps = [f"{gap.starts_at:%H:%M:%S} UTC, {gap.seconds:.1f} s: {gap.cause}" for gap in camera.gaps]
         table.add_row(
@@ -150,7 +158,9 @@ def print_found(site: Site, result: FindResult) -> None:
     """The cameras that see the seat, best first, each with its file, offset and box in the picture."""
     at = result.at.astimezone(site.zone)
     about = f"seat {result.seat} of {result.room_name}" if result.seat else result.room_name
-    table = Table("camera", "sight", "box x0 y0 x1 y1", "at that moment", "file", title=escape(f"{about}, {at:%F %T}"))
+    table = Table(
+        "camera", "sight", "box x0 y0 x1 y1", "at that moment", "file", title=escape(f"{about}, {at:%F %T}")
+    )
     for camera in (*result.cameras, *result.blind):
         box = camera.sight.box_px if camera.sight else None
         table.add_row(

@@ -40,7 +40,9 @@ class Document:
             node = yaml.compose(text, Loader=yaml.SafeLoader)
         except yaml.MarkedYAMLError as error:
             line = error.problem_mark.line + 1 if error.problem_mark else 1
-            raise FileErrors([f"{path}:{line}: not valid YAML: {error.problem}; check indentation and quotes"]) from None
+            raise FileErrors(
+                [f"{path}:{line}: not valid YAML: {error.problem}; check indentation and quotes"]
+            ) from None
         except yaml.YAMLError as error:
             raise FileErrors([f"{path}:1: not valid YAML: {error}"]) from None
         self._lines: dict[FieldPath, int] = {(): 1}
@@ -56,7 +58,9 @@ class Document:
             for key, value in node.value:
                 line = key.start_mark.line + 1
                 if key.value in seen:
-                    raise FileErrors([f"{self.path}:{line}: {dotted((*at, key.value))}: given twice; keep one"])
+                    raise FileErrors(
+                        [f"{self.path}:{line}: {dotted((*at, key.value))}: given twice; keep one"]
+                    )
                 seen.add(key.value)
                 self._lines[(*at, key.value)] = line
                 self._note_lines(value, (*at, key.value))

@@ -37,10 +37,13 @@ def room_geometry(room: RoomConfig) -> Room:
         name=room.name,
         boundary=tuple(room.boundary),
         height_m=room.height,
-        obstacles=tuple(Prism(solid.id, tuple(solid.footprint), solid.bottom, solid.top) for solid in room.obstacles),
+        obstacles=tuple(
+            Prism(solid.id, tuple(solid.footprint), solid.bottom, solid.top) for solid in room.obstacles
+        ),
         seats=tuple(seats),
         zones=tuple(
-            Zone(zone.id, zone.kind, tuple(zone.polygon), zone.bottom, zone.top, zone.bearing) for zone in room.zones
+            Zone(zone.id, zone.kind, tuple(zone.polygon), zone.bottom, zone.top, zone.bearing)
+            for zone in room.zones
         ),
     )
 

@@ -15,7 +15,15 @@ from kaozheng_coverage.profile import Level, Part
 from kaozheng_coverage.room import ZoneKind
 from kaozheng_vision.errors import VisionError
 from kaozheng_vision.source import Source
-from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, StringConstraints, field_validator, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    PrivateAttr,
+    StringConstraints,
+    field_validator,
+    model_validator,
+)
 
 from kaozheng_service.config.document import Document, FileErrors
 from kaozheng_service.errors import UserError
@@ -44,7 +52,9 @@ class Solid(Part_):
     @model_validator(mode="after")
     def _has_height(self) -> Solid:
         if self.top <= self.bottom:
-            raise ValueError(f"top {self.top} is not above bottom {self.bottom}; heights are metres above the floor")
+            raise ValueError(
+                f"top {self.top} is not above bottom {self.bottom}; heights are metres above the floor"
+            )
         return self
 
 
@@ -105,9 +115,13 @@ class ZoneEntry(Part_):
     @model_validator(mode="after")
     def _is_whole(self) -> ZoneEntry:
         if self.top <= self.bottom:
-            raise ValueError(f"top {self.top} is not above bottom {self.bottom}; heights are metres above the floor")
+            raise ValueError(
+                f"top {self.top} is not above bottom {self.bottom}; heights are metres above the floor"
+            )
         if self.kind is ZoneKind.SEAL_OPENING and self.bearing is None:
-            raise ValueError("a seal_opening zone needs a bearing: where the sealed bag faces, 180 = to the back wall")
+            raise ValueError(
+                "a seal_opening zone needs a bearing: where the sealed bag faces, 180 = to the back wall"
+            )
         return self
 
 
@@ -301,7 +315,9 @@ def load_site(path: Path) -> Site:
     site = document.parse(Site)
     faults = [document.fault(at, message) for at, message in _cross_faults(site)]
     for index, room in enumerate(site.rooms):
-        faults += [document.fault(("rooms", index, *at), message) for at, message in geometry_faults(site, room)]
+        faults += [
+            document.fault(("rooms", index, *at), message) for at, message in geometry_faults(site, room)
+        ]
     if faults:
         raise FileErrors(faults)
     site._folder = path.resolve().parent
@@ -329,10 +345,17 @@ def _cross_faults(site: Site) -> list[tuple[tuple[str | int, ...], str]]:
     for number, room in enumerate(site.rooms):
         for name in {room.id, room.name, *room.aliases}:
             if name in names:
-                faults.append((("rooms", number, "id"), f"{name!r} already names room {names[name]}; a name is one room's"))
+                faults.append(
+                    (
+                        ("rooms", number, "id"),
+                        f"{name!r} already names room {names[name]}; a name is one room's",
+                    )
+                )
             names[name] = room.id
         if room.building is not None and room.building not in buildings:
-            faults.append((("rooms", number, "building"), f"no building {room.building!r} in buildings; add it there"))
+            faults.append(
+                (("rooms", number, "building"), f"no building {room.building!r} in buildings; add it there")
+            )
         for place, camera in enumerate(room.cameras):
             if camera.credential is not None and camera.credential not in credentials:
                 where = ("rooms", number, "cameras", place, "credential")
@@ -343,7 +366,9 @@ def _cross_faults(site: Site) -> list[tuple[tuple[str | int, ...], str]]:
 def _refuse_repeats(what: str, names: list[str]) -> None:
     repeated = sorted({name for name in names if names.count(name) > 1})
     if repeated:
-        raise ValueError(f"{what} {repeated[0]!r} is given {names.count(repeated[0])} times; give each its own")
+        raise ValueError(
+            f"{what} {repeated[0]!r} is given {names.count(repeated[0])} times; give each its own"
+        )
 
 
 def next_numbers(first: str, count: int) -> list[str]:

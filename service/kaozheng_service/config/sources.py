@@ -18,7 +18,9 @@ def camera_source(site: Site, camera: CameraConfig) -> Source:
     if entry.password_env is not None:
         password = os.environ.get(entry.password_env)
         if password is None:
-            raise UserError(f"credential {entry.id}: the environment variable {entry.password_env} is not set")
+            raise UserError(
+                f"credential {entry.id}: the environment variable {entry.password_env} is not set"
+            )
     else:
         path = site.folder / str(entry.password_file)
         try:

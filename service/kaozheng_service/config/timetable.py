@@ -17,7 +17,9 @@ from kaozheng_service.errors import UserError
 NEEDED = ("场次", "时间", "地点")
 # One invigilator for 15 candidates in theory, one assessor for 10 in practical exams: the certification plan's ratios.
 RATIOS = {"theory": ("监考", 15), "practical": ("考评员", 10)}
-_TIME = re.compile(r"(\d{4}-\d{1,2}-\d{1,2})\s+(\d{1,2}:\d{2}(?::\d{2})?)\s*[-–—~至]\s*(\d{1,2}:\d{2}(?::\d{2})?)")
+_TIME = re.compile(
+    r"(\d{4}-\d{1,2}-\d{1,2})\s+(\d{1,2}:\d{2}(?::\d{2})?)\s*[-–—~至]\s*(\d{1,2}:\d{2}(?::\d{2})?)"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +55,9 @@ def read_timetable(path: Path, site: Site) -> Timetable:
     header = rows[0].keys() if rows else ()
     missing = [name for name in NEEDED if name not in header]
     if missing:
-        raise FileErrors([f"{path}:1: {'、'.join(missing)}: no such column; the first row must name 场次, 时间 and 地点"])
+        raise FileErrors(
+            [f"{path}:1: {'、'.join(missing)}: no such column; the first row must name 场次, 时间 and 地点"]
+        )
     sessions: list[Session] = []
     faults: list[str] = []
     warnings: list[str] = []
@@ -104,7 +108,9 @@ def _text(path: Path) -> str:
     try:
         raw = path.read_bytes()
     except OSError as error:
-        raise UserError(f"{path}: the timetable cannot be read: {error.strerror}; see `timetable` in the site file") from None
+        raise UserError(
+            f"{path}: the timetable cannot be read: {error.strerror}; see `timetable` in the site file"
+        ) from None
     for encoding in ("utf-8-sig", "gb18030"):
         try:
             return raw.decode(encoding)
@@ -140,7 +146,9 @@ def _times(text: str, zone: ZoneInfo) -> tuple[datetime, datetime]:
         raise UserError(f"时间: {text!r} is not understood; write it as 2024-11-23 09:00-11:00")
     try:
         day = date.fromisoformat("-".join(part.zfill(2) for part in match[1].split("-")))
-        begin, end = (time.fromisoformat(clock.zfill(5 if clock.count(":") == 1 else 8)) for clock in match.groups()[1:])
+        begin, end = (
+            time.fromisoformat(clock.zfill(5 if clock.count(":") == 1 else 8)) for clock in match.groups()[1:]
+        )
     except ValueError as error:
         raise UserError(f"时间: {text!r}: {error}; write it as 2024-11-23 09:00-11:00") from None
     if end <= begin:

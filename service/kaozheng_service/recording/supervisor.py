@@ -185,7 +185,9 @@ class Supervisor:
                         select(Take.camera_id, func.count())
                         .where(Take.window_id == row.id)
                         .group_by(Take.camera_id)
-                    ).tuples()
+                    )
+                    .tuples()
+                    .all()
                 ),
                 gaps=dict.fromkeys(row.cameras, 0)
                 | dict(
@@ -193,7 +195,9 @@ class Supervisor:
                         select(Gap.camera_id, func.count())
                         .where(Gap.window_id == row.id)
                         .group_by(Gap.camera_id)
-                    ).tuples()
+                    )
+                    .tuples()
+                    .all()
                 ),
             )
             row.closed_leaf = append_once(self._station.log, record, in_doubt=True)
