@@ -425,3 +425,20 @@ def test_the_commands_in_the_readme_check_the_bag(
     flip(bag / CHECKPOINT, 3)
     reseal(bag)
     assert run().returncode != 0
+
+
+def test_the_proof_by_hand_in_the_documentation_holds_for_every_record(
+    bag: Path, need: Callable[[bool, str], None]
+) -> None:
+    need(all(shutil.which(tool) for tool in ("bash", "sed", "od", "sha256sum")), "apt install coreutils sed")
+    formats = Path(__file__).resolve().parents[2] / "docs" / "formats.md"
+    script = formats.read_text(encoding="utf-8").partition("```bash\n")[2].partition("```")[0]
+
+    def prove(line: int) -> str:
+        command = ["bash", "-c", f"N={line}\n{script}"]
+        return subprocess.run(command, cwd=bag, capture_output=True, text=True, check=True).stdout.strip()
+
+    count = len((bag / RECORDS).read_text(encoding="utf-8").splitlines())
+    assert [prove(line) for line in range(1, count + 1)] == ["in the log"] * count
+    rewrite_lines(bag / RECORDS, lambda lines: [line.replace("theory", "practi") for line in lines])
+    assert prove(1) == "NOT in the log"
