@@ -13,7 +13,7 @@ from kaozheng_coverage.adjust import middle, mounts, pan_tilt, turned, zoomed
 from kaozheng_coverage.camera import Camera, Point3
 from kaozheng_coverage.lens import Array
 from kaozheng_coverage.profile import Part, Rule
-from kaozheng_coverage.projection import in_picture
+from kaozheng_coverage.projection import in_picture, pixel_density
 from kaozheng_coverage.room import Room, Seat
 from kaozheng_coverage.shadows import Solids, room_occluders, solids_of
 from kaozheng_coverage.sight import Glimpse, Target, Vantage, target_key
@@ -100,6 +100,15 @@ class _Need:
 
 
 @dataclass(frozen=True, slots=True)
+class _Sampled:
+    """What one place sees of one flat piece: the unhidden share, points in it, and the piece's own directions."""
+
+    share: float
+    points: Array
+    tangents: Array
+
+
+@dataclass(frozen=True, slots=True)
 class _Change:
     mend: Mend
     cameras: tuple[Camera, ...]
@@ -129,7 +138,7 @@ class _Search:
         self._before = {(_kind(one), one.id): one for one in before or ()} if judge_all else {}
         self._solids: Solids = solids_of(room_occluders(room))
         self._vantages: dict[Point3, Vantage] = {}
-        self._samples: dict[str, dict[Part, list[tuple[float, Array]]]] = {}
+        self._samples: dict[str, dict[Part, list[_Sampled]]] = {}
         self._name = f"seat {target.number}" if isinstance(target, Seat) else f"zone {target.id}"
 
     @property
@@ -214,7 +223,7 @@ class _Search:
                 continue
             if not need.reachable(camera):
                 return False
-            if min(share for share, _ in self._sampled(camera)[need.part]) < need.rule.visible:
+            if min(one.share for one in self._sampled(camera)[need.part]) < need.rule.visible:
                 return False
         return True
 
@@ -226,12 +235,17 @@ class _Search:
         )
 
     def _likely(self, changed: Camera) -> bool:
-        """On sampled points alone: is enough of each part in the picture? Generous by the sampling error."""
+        """On sampled points alone: enough of each part in the picture, and sharp enough? What passes is judged yet."""
         for need in self._needs:
             if not need.lacks(changed):
                 continue
-            for share, points in self._sampled(changed)[need.part]:
-                if share * float(in_picture(changed, points).mean()) < need.rule.visible - _SAMPLING_ERROR:
+            for one in self._sampled(changed)[need.part]:
+                inside = in_picture(changed, one.points)
+                if one.share * float(inside.mean()) < need.rule.visible - _SAMPLING_ERROR:
+                    return False
+                # The density counts where it is least, so a single sample below the rule decides.
+                density = pixel_density(changed, one.points[inside], one.tangents)
+                if len(density) and float(density.min()) < need.rule.px_per_m:
                     return False
         return True
 
@@ -264,12 +278,16 @@ class _Search:
             self._vantages[camera.position_m] = Vantage(camera.position_m, self._solids)
         return self._vantages[camera.position_m]
 
-    def _sampled(self, camera: Camera) -> dict[Part, list[tuple[float, Array]]]:
+    def _sampled(self, camera: Camera) -> dict[Part, list[_Sampled]]:
         """For each part and stature the unhidden fraction of it and points in that."""
         if camera.id not in self._samples:
             self._samples[camera.id] = {
                 part: [
-                    (float(shade.unhidden.area / patch.outline.area), patch.to_room(_samples(shade.unhidden)))
+                    _Sampled(
+                        float(shade.unhidden.area / patch.outline.area),
+                        patch.to_room(_samples(shade.unhidden)),
+                        patch.tangents,
+                    )
                     for patch, shade in shaded
                 ]
                 for part, shaded in self._vantage(camera).shades(self._target).items()
