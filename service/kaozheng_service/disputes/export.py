@@ -181,10 +181,11 @@ def _complete(
         identity, at, request.room_id, request.camera_ids, span, request.seat or "", request.reason.strip()
     )
     copies = _make_viewing_copies(station, selection, draft, hashes)
-    missing = {path for part in selection.footage if (path := segment_path(part.record)) not in hashes}
+    signed = {segment_path(part.record): part.record["sha256"] for part in selection.footage}
+    damaged = {path for path, digest in signed.items() if hashes.get(path) != digest}
     texts = {
         KEY: public_pem(station.log.public_key),
-        "data/report.html": report_html(station, claim, selection, copies, missing),
+        "data/report.html": report_html(station, claim, selection, copies, damaged),
         "README.txt": readme_text(station, claim),
         "verify.py": standalone_verifier(),
     }

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, tzinfo
 from itertools import groupby
 from pathlib import Path
@@ -44,13 +44,13 @@ class ViewingCopy:
 
 
 def report_html(
-    station: Station, claim: Claim, selection: Selection, copies: Sequence[ViewingCopy], missing: set[str]
+    station: Station, claim: Claim, selection: Selection, copies: Sequence[ViewingCopy], damaged: set[str]
 ) -> str:
     """The report as one HTML file without scripts or outside parts.
 
     Parameters
     ----------
-    missing : paths in the bag whose original was not there to be copied
+    damaged : paths in the bag whose original is missing or not as it was signed
     """
     zone = station.site.zone
     gaps = [gap for gap in selection.of_kind("gap") if gap.meets(claim.span)]
@@ -58,6 +58,9 @@ def report_html(
     by_camera = {
         camera: list(parts) for camera, parts in groupby(footage, key=lambda part: part.record.camera)
     }
+    # What cannot be trusted is drawn as neither recorded nor explained.
+    trusted = tuple(part for part in selection.footage if segment_path(part.record) not in damaged)
+    whole = replace(selection, footage=trusted)
     room = station.site.room(claim.room_id)
     return (
         _environment(zone)
@@ -67,16 +70,17 @@ def report_html(
             room=room,
             claim=claim,
             windows=selection.of_kind("window.expected"),
-            lines=camera_lines(selection, claim.cameras, claim.span, gaps, zone),
+            lines=camera_lines(whole, claim.cameras, claim.span, gaps, zone),
             ticks=ticks(claim.span, zone),
             gaps=gaps,
             footage=by_camera,
             copies=copies,
-            missing=missing,
+            damaged=damaged,
             segment_path=segment_path,
             key=verifier_key(station.log.origin, station.log.public_key),
             seconds=(claim.span[1] - claim.span[0]).total_seconds(),
-            bytes=sum(part.bytes for part in selection.footage),
+            bytes=sum(part.bytes for part in trusted),
+            count=len(trusted),
         )
     )
 
