@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def need() -> Callable[[bool, str], None]:
     """``need(condition, how_to_get_it)``: skips a test whose real part is missing, and fails it where CI=true."""
 

@@ -60,8 +60,10 @@ def judge_room(
         if progress is not None:
             progress(len(judged), len(targets))
     if mends:
+        # A changed camera has to be verified anew in any case, so mends are searched as if all pictures were.
+        stated = [judge.target(target, cameras) for target in targets] if unverified else judged
         judged = [
-            TargetVerdict(one.id, one.kind, one.outcome, one.parts, _mend(judge, target, cameras, judged))
+            TargetVerdict(one.id, one.kind, one.outcome, one.parts, _mend(judge, target, cameras, stated))
             if one.outcome is Outcome.FAIL
             else one
             for target, one in zip(targets, judged, strict=True)

@@ -12,7 +12,7 @@ from rendering.mesh import Mesh
 from rendering.people import Bag, Looks, Sitting, Standing, candidate, invigilator, sitting_pose
 from rendering.room import places
 
-LOOP_S = 20.0
+LOOP_S = 16.0
 _MOVE_S = 0.8
 _POSES = 5
 

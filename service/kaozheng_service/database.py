@@ -102,7 +102,7 @@ class Take(Base):
 
 
 class Segment(Base):
-    """One closed and hashed file of a take. ``path`` is relative to the archive; ``number`` counts from 1 in its take."""
+    """One closed and hashed file of a take: ``path`` from the archive on, ``number`` from 1 in its take."""
 
     __tablename__ = "segments"
     __table_args__ = (UniqueConstraint("take_id", "number"),)

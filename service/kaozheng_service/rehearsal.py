@@ -5,6 +5,7 @@ The server itself is ``rehearsal_server.py``, run by a Python that has GStreamer
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import os
 import shutil
@@ -12,6 +13,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Mapping
+from datetime import UTC, datetime
 from pathlib import Path
 from types import TracebackType
 from typing import IO, Self
@@ -90,6 +92,8 @@ class RehearsalServer:
         self._user = user
         self._password = password
         self._child: subprocess.Popen[str] | None = None
+        # When each mount began to send pictures, as (mount, aware UTC), in order.
+        self.played: list[tuple[str, datetime]] = []
 
     def __enter__(self) -> Self:
         self.start()
@@ -150,6 +154,7 @@ class RehearsalServer:
         )
         complaints = _Complaints(self._child.stderr)
         self._port = self._wait_until_ready(self._child, complaints)
+        threading.Thread(target=self._note_plays, args=(self._child.stdout,), daemon=True).start()
 
     def stop(self) -> None:
         """End it in good order; harmless when it does not run."""
@@ -174,6 +179,15 @@ class RehearsalServer:
                 f"the rehearsal server did not start: {complaints.text() or line or 'no reason given'}"
             )
         return int(line[len(prefix) :])
+
+    def _note_plays(self, stream: IO[str] | None) -> None:
+        if stream is None:
+            return
+        with contextlib.suppress(ValueError):  # closed by ``_end`` while reading
+            for line in stream:
+                word, moment, mount = line.rstrip("\n").split(" ", 2)
+                if word == "playing":
+                    self.played.append((mount, datetime.fromtimestamp(float(moment), UTC)))
 
     def _end(self, *, signal_kill: bool) -> None:
         child, self._child = self._child, None

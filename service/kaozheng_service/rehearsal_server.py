@@ -50,7 +50,7 @@ def main(arguments: list[str] | None = None) -> int:
     origin_s = time.monotonic()
     try:
         for mount, path in options.mount:
-            factory = _factory(read_clip(path), origin_s)
+            factory = _factory(mount, read_clip(path), origin_s)
             if options.user:
                 factory.add_role_from_structure(_viewer_permissions())
             mounts.add_factory(mount, factory)
@@ -175,7 +175,8 @@ def _pull_units(pipeline: Any, sink: Any, path: Path) -> tuple[AccessUnit, ...]:
 class Feeder:
     """Pushes one clip into one running media, on the main loop's thread, until the media ends."""
 
-    def __init__(self, clip: Clip, source: Any, origin_s: float) -> None:
+    def __init__(self, mount: str, clip: Clip, source: Any, origin_s: float) -> None:
+        self._mount = mount
         self._clip = clip
         self._source = source
         self._origin_s = origin_s
@@ -221,6 +222,7 @@ class Feeder:
         self._shift_ns = self._started_ns - units[self._index].dts_ns
 
     def _run(self) -> bool:
+        print(f"playing {time.time():.3f} {self._mount}", flush=True)
         self._begin_at_keyframe()
         self._push_what_is_due()
         return False
@@ -250,7 +252,7 @@ class Feeder:
         return bool(self._source.emit("push-buffer", buffer) == Gst.FlowReturn.OK)
 
 
-def _factory(clip: Clip, origin_s: float) -> Any:
+def _factory(mount: str, clip: Clip, origin_s: float) -> Any:
     factory = GstRtspServer.RTSPMediaFactory()
     factory.set_launch(
         f"( appsrc name=source is-live=true do-timestamp=false format=time block=false"
@@ -262,7 +264,7 @@ def _factory(clip: Clip, origin_s: float) -> Any:
 
     def configure(_factory: Any, media: Any) -> None:
         source = media.get_element().get_by_name_recurse_up("source")
-        feeder = Feeder(clip, source, origin_s)
+        feeder = Feeder(mount, clip, source, origin_s)
         source.connect("need-data", feeder.describe)
         media.connect("new-state", feeder.play)
         media.connect("unprepared", feeder.stop)

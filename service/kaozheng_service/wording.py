@@ -195,6 +195,13 @@ def cause_sentence(target: TargetVerdict, part: PartVerdict) -> str:
     return f"{subject}{cause_name(part.cause)}"
 
 
+def advice(target: TargetVerdict) -> str:
+    """What to do about a target that does not pass: nothing is to be bought where the picture decides."""
+    if target.outcome is Outcome.UNDETERMINED and target.mend is None:
+        return "核对实时画面、镜头角度与朝向后重新验收"
+    return mend_sentence(target.mend)
+
+
 def mend_sentence(mend: Mend | None) -> str:
     """The smallest change that was found, in words; says so when it is not proven to suffice."""
     if mend is None:

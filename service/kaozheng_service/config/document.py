@@ -16,7 +16,7 @@ Model = TypeVar("Model", bound=BaseModel)
 FieldPath = tuple[str | int, ...]
 
 
-class FileErrors(UserError):
+class FileError(UserError):
     """One or more faults of one file, each as ``file:line: field: what and the mend``."""
 
     def __init__(self, faults: Iterable[str]) -> None:
@@ -40,14 +40,14 @@ class Document:
             node = yaml.compose(text, Loader=yaml.SafeLoader)
         except yaml.MarkedYAMLError as error:
             line = error.problem_mark.line + 1 if error.problem_mark else 1
-            raise FileErrors(
+            raise FileError(
                 [f"{path}:{line}: not valid YAML: {error.problem}; check indentation and quotes"]
             ) from None
         except yaml.YAMLError as error:
-            raise FileErrors([f"{path}:1: not valid YAML: {error}"]) from None
+            raise FileError([f"{path}:1: not valid YAML: {error}"]) from None
         self._lines: dict[FieldPath, int] = {(): 1}
         if node is None:
-            raise FileErrors([f"{path}:1: the file is empty"])
+            raise FileError([f"{path}:1: the file is empty"])
         self._note_lines(node, ())
         self.data: Any = yaml.safe_load(text)
 
@@ -58,7 +58,7 @@ class Document:
             for key, value in node.value:
                 line = key.start_mark.line + 1
                 if key.value in seen:
-                    raise FileErrors(
+                    raise FileError(
                         [f"{self.path}:{line}: {dotted((*at, key.value))}: given twice; keep one"]
                     )
                 seen.add(key.value)
@@ -79,11 +79,11 @@ class Document:
         return f"{self.path}:{self.line(at)}: {dotted(at) or 'file'}: {message}"
 
     def parse(self, model: type[Model]) -> Model:
-        """The document as ``model``. Raises FileErrors with every fault of the file at once."""
+        """The document as ``model``. Raises FileError with every fault of the file at once."""
         try:
             return model.model_validate(self.data)
         except ValidationError as error:
-            raise FileErrors(
+            raise FileError(
                 self.fault(_in_file(detail["loc"], self.data), mend(detail)) for detail in error.errors()
             ) from None
 

@@ -25,7 +25,7 @@ from pydantic import (
     model_validator,
 )
 
-from kaozheng_service.config.document import Document, FileErrors
+from kaozheng_service.config.document import Document, FileError
 from kaozheng_service.errors import UserError
 
 Id = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]{0,63}$")]
@@ -319,7 +319,7 @@ def load_site(path: Path) -> Site:
             document.fault(("rooms", index, *at), message) for at, message in geometry_faults(site, room)
         ]
     if faults:
-        raise FileErrors(faults)
+        raise FileError(faults)
     site._folder = path.resolve().parent
     return site
 
@@ -332,7 +332,7 @@ def load_room(path: Path) -> RoomConfig:
     room = document.parse(RoomConfig)
     faults = [document.fault(at, message) for at, message in geometry_faults(None, room)]
     if faults:
-        raise FileErrors(faults)
+        raise FileError(faults)
     return room
 
 

@@ -9,7 +9,7 @@ from datetime import UTC, date, datetime, time, timedelta
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
-from kaozheng_service.config.document import FileErrors
+from kaozheng_service.config.document import FileError
 from kaozheng_service.config.site import RoomConfig, Site
 from kaozheng_service.database import Window
 from kaozheng_service.errors import UserError
@@ -55,7 +55,7 @@ def read_timetable(path: Path, site: Site) -> Timetable:
     header = rows[0].keys() if rows else ()
     missing = [name for name in NEEDED if name not in header]
     if missing:
-        raise FileErrors(
+        raise FileError(
             [f"{path}:1: {'、'.join(missing)}: no such column; the first row must name 场次, 时间 and 地点"]
         )
     sessions: list[Session] = []
@@ -75,7 +75,7 @@ def read_timetable(path: Path, site: Site) -> Timetable:
             "one room holds one exam at a time"
         )
     if faults:
-        raise FileErrors(faults)
+        raise FileError(faults)
     return Timetable(tuple(sessions), tuple(warnings))
 
 

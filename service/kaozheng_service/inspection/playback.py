@@ -13,8 +13,8 @@ import av.error
 from sqlalchemy import select
 
 from kaozheng_service.database import Segment, Take
-from kaozheng_service.evidence.note import parse_checkpoint
 from kaozheng_service.evidence.merkle import leaf_hash, verify_inclusion
+from kaozheng_service.evidence.note import parse_checkpoint
 from kaozheng_service.inspection.result import CameraRecording
 from kaozheng_service.station import Station
 

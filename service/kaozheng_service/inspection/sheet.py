@@ -141,7 +141,7 @@ def _failure(target: TargetVerdict) -> dict[str, Any]:
         "outcome": target.outcome.value,
         "outcome_name": wording.outcome_name(target.outcome),
         "reasons": [_reason(target, part) for part in against],
-        "mend": wording.mend_sentence(target.mend),
+        "mend": wording.advice(target),
         "mend_verified": target.mend is not None and target.mend.verified,
     }
 
