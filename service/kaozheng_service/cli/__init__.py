@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import logging
 import sys
 
+import structlog
 from kaozheng_coverage.errors import CoverageError
 from kaozheng_vision.errors import VisionError
 
@@ -13,6 +15,13 @@ from kaozheng_service.errors import ServiceError, UserError
 
 def main() -> None:
     """Run one command; what the user can mend is said in plain words, without a traceback."""
+    # Results go to standard output, so that they can be piped; what a part says while it works goes to the other.
+    # The daemon says all; the other commands draw bars and tables of the same, so only their warnings are shown.
+    level = logging.INFO if "serve" in sys.argv[1:2] else logging.WARNING
+    structlog.configure(
+        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+        wrapper_class=structlog.make_filtering_bound_logger(level),
+    )
     try:
         app()
     except (UserError, CoverageError, VisionError) as error:
