@@ -25,7 +25,7 @@ MANIFEST = HERE / "MANIFEST.json"
 # One camera of the site sends H.265, as a mixed site does.
 HEVC_CLIP = "9-201/back-left.mp4"
 # Constant rate factors that keep all clips together under 15 MB; letters on the bag and cards stay readable.
-H264_QUALITY, HEVC_QUALITY = 31, 31
+H264_QUALITY, HEVC_QUALITY = 33, 32
 PROCESSES = 2
 
 

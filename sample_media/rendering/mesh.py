@@ -89,7 +89,7 @@ class MeshBuilder:
     def quad(
         self, ring: Sequence[Sequence[float]], material: Material, repeat: Sequence[float] = (1, 1)
     ) -> None:
-        """A flat four-sided face, counter-clockwise as seen from outside: bottom left, bottom right, top right, top left.
+        """A flat four-sided face, as seen from outside: bottom left, bottom right, top right, top left.
 
         A texture fills it ``repeat`` times across and up.
         """
@@ -113,7 +113,7 @@ class MeshBuilder:
         keep: Sequence[float] | None = None,
         detail: int = 10,
     ) -> None:
-        """An ellipsoid, turned by a rotation matrix; ``keep`` (a, b, c, d) drops what has ax+by+cz < d on the unit sphere."""
+        """An ellipsoid, turned by a rotation matrix; ``keep`` (a, b, c, d) drops ax+by+cz < d on the sphere."""
         rows, columns = detail, 2 * detail
         polar, around = np.meshgrid(
             np.linspace(0, np.pi, rows + 1), np.linspace(0, 2 * np.pi, columns + 1), indexing="ij"

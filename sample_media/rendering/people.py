@@ -47,7 +47,7 @@ class Looks:
 
 @dataclass(frozen=True)
 class Sitting:
-    """A candidate's pose: degrees of head and trunk, and both hands on the desk (right, forward; metres from the chair)."""
+    """A candidate's pose: degrees of head and trunk; both hands on the desk, metres right and forward."""
 
     head_turn_deg: float
     head_down_deg: float
