@@ -110,7 +110,7 @@ def holes(whole: Span, covered: list[Span]) -> list[Span]:
     """What of ``whole`` no span covers, in order."""
     left: list[Span] = []
     at = whole.starts_at
-    for span in sorted(covered, key=lambda one: one.starts_at):
+    for span in sorted((one for one in covered if one.seconds > 0), key=lambda one: one.starts_at):
         if span.starts_at > at:
             left.append(Span(at, min(span.starts_at, whole.ends_at)))
         at = max(at, span.ends_at)
