@@ -17,7 +17,7 @@ from pathlib import Path
 import cv2
 import yaml
 from rendering.film import Encoding, film, still
-from rendering.manifest import RENDERER, file_sha256, read_manifest, scene_sha256, write_manifest
+from rendering.manifest import RENDERER, file_sha256, read_manifest, scene_sha256, shows, write_manifest
 
 HERE = Path(__file__).resolve().parent
 SITE = HERE.parent / "configs" / "demo" / "site.yaml"
@@ -123,6 +123,7 @@ def _render(job: Job) -> dict:
         "renderer": RENDERER,
         "sha256": file_sha256(path),
         "scene_sha256": scene_sha256(job.room, job.camera),
+        "shows": shows(job.room, job.camera),
     }
 
 

@@ -1,4 +1,4 @@
-"""Who is in a room, and what they do over one loop. Everything ends as it began, so the loop has no seam."""
+"""Who is in a room, and what they do over one loop. All but the bag end as they began: a torn seal stays torn."""
 
 from __future__ import annotations
 
@@ -71,7 +71,7 @@ def _between(before: Sitting, after: Sitting, share: float) -> Sitting:
 
 
 def _opener(looks: Looks, zone: dict) -> Actor:
-    """Shows the sealed bag to the candidates, opens it, takes the papers out, shows them, and begins again."""
+    """Shows the sealed bag, opens it, takes the papers out and shows them; the next loop begins with a sealed bag."""
     xs, ys = [point[0] for point in zone["polygon"]], [point[1] for point in zone["polygon"]]
     bearing_deg = zone.get("bearing", 180)
     middle, ahead = ((min(xs) + max(xs)) / 2, (min(ys) + max(ys)) / 2), math.radians(bearing_deg)
@@ -82,17 +82,15 @@ def _opener(looks: Looks, zone: dict) -> Actor:
     def pose_at(seconds: float) -> Standing:
         showing = math.sin(2 * math.pi * seconds / 5.0)
         tearing = _pulse(seconds, 7.0, 7.8, 8.6)
-        lowered = _pulse(seconds, 17.0, 18.4, 20.0)
         out = _ramp(seconds, 10.0, 12.5) - _ramp(seconds, 15.6, 16.8)
-        opened = 7.9 <= seconds < 18.4
-        height = chest - 0.52 * lowered
+        opened = seconds >= 7.9
         turn = 9 * showing * (1 - tearing)
-        bag = Bag((0.0, 0.36 - 0.06 * lowered, height), 8 + 20 * lowered, 0.0, opened, out)
-        grip = height - 0.08
+        bag = Bag((0.0, 0.36, chest), 8.0, 0.0, opened, out)
+        grip = chest - 0.08
         lifted = max(tearing, out)
         right_up = (
-            (height + 0.19) * tearing
-            + (height + 0.12 + 0.22 * out) * out
+            (chest + 0.19) * tearing
+            + (chest + 0.12 + 0.22 * out) * out
             + grip * (1 - min(1, tearing + out))
         )
         right = (0.175 - 0.09 * lifted, 0.35, right_up)
@@ -100,7 +98,7 @@ def _opener(looks: Looks, zone: dict) -> Actor:
             feet,
             bearing_deg + turn,
             -0.6 * turn,
-            4 + 14 * lifted + 10 * lowered,
+            4 + 14 * lifted,
             (-0.175, 0.33, grip),
             right,
             0.0,

@@ -7,6 +7,7 @@ import json
 from pathlib import Path
 
 SCHEMA = "kaozheng/sample-media/1"
+COMMAND = "make media"
 # Raise it when the renderer's pictures change, so that every clip is made anew.
 RENDERER = 1
 
@@ -24,6 +25,15 @@ def scene_sha256(room: dict, camera: dict) -> str:
     return hashlib.sha256(json.dumps(_floats(scene), sort_keys=True, ensure_ascii=False).encode()).hexdigest()
 
 
+def shows(room: dict, camera: dict) -> str:
+    """What a clip shows, in words."""
+    grid = room["seats"].get("grid")
+    gridded = grid["rows"] * grid["columns"] - len(grid.get("without", ())) if grid else 0
+    seats = gridded + len(room["seats"].get("list", ()))
+    people = f"{seats} candidates at computers, an invigilator who opens the sealed bag, one who walks the aisle"
+    return f"{room['name']} from {camera['id']}: {people}"
+
+
 def file_sha256(path: Path) -> str:
     """Hash of a clip."""
     return hashlib.sha256(path.read_bytes()).hexdigest()
@@ -38,7 +48,12 @@ def read_manifest(path: Path) -> dict[str, dict]:
 
 def write_manifest(path: Path, clips: dict[str, dict]) -> None:
     """The manifest, clips in the order of their names."""
-    document = {"schema": SCHEMA, "renderer": RENDERER, "clips": [clips[name] for name in sorted(clips)]}
+    document = {
+        "schema": SCHEMA,
+        "made_by": COMMAND,
+        "renderer": RENDERER,
+        "clips": [clips[name] for name in sorted(clips)],
+    }
     path.write_text(json.dumps(document, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -75,7 +76,7 @@ def server(small_archive: Any) -> Iterator[tuple[str, Any, Any]]:
 
 @pytest.fixture
 def shown(server: tuple[str, Any, Any], tmp_path: Path, need: Callable[[bool, str], None]) -> Iterator[Shown]:
-    need(CHROMIUM.exists(), "Chromium at /usr/bin/chromium; on Debian: apt install chromium")
+    need(os.access(CHROMIUM, os.X_OK), "Chromium at /usr/bin/chromium; on Debian: apt install chromium")
     from playwright.sync_api import sync_playwright
 
     with sync_playwright() as playwright:
