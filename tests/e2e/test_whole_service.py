@@ -97,9 +97,21 @@ def bag(afternoon: Afternoon, tmp_path_factory: pytest.TempPathFactory) -> Path:
         f"{afternoon.dark_from + timedelta(seconds=offset):%Y-%m-%dT%H:%M:%S+00:00}" for offset in (-8, 20)
     )
     done = afternoon.run(
-        "export", "--room", ROOM, "--from", since, "--to", until, "--reason", "复核", "--out", str(out)
+        "export",
+        "--room",
+        ROOM,
+        "--from",
+        since,
+        "--to",
+        until,
+        "--reason",
+        "复核",
+        "--out",
+        str(out),
+        "--json",
     )
     assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout)["gaps"] == len(CAMERAS)
     return out
 
 

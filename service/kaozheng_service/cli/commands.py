@@ -173,10 +173,11 @@ def export(
     out: Annotated[Path, typer.Option(help="folder to make")] = ...,  # type: ignore[assignment]
     camera: Annotated[list[str] | None, typer.Option(help="only these cameras; all when left out")] = None,
     seat: Annotated[str | None, typer.Option(help="the seat that it is about, for the record")] = None,
+    as_json: JsonOption = False,
 ) -> None:
     """Export footage as a BagIt bag that anyone can verify offline."""
     from kaozheng_service.cli.tables import TaskBars
-    from kaozheng_service.disputes.export import ExportRequest, export_bag
+    from kaozheng_service.disputes.export import ExportRequest, export_bag, export_json
     from kaozheng_service.disputes.find import parse_moment
     from kaozheng_service.station import open_station
 
@@ -193,8 +194,11 @@ def export(
         reason=reason,
         seat=seat,
     )
-    with TaskBars() as bars:
+    with TaskBars(shown=not as_json) as bars:
         result = export_bag(open_station(site), request, out, progress=bars.task("exporting"))
+    if as_json:
+        _print_json(export_json(result))
+        return
     typer.echo(
         f"{result.path}: {result.segments} segments; check it anywhere with: python {result.path}/verify.py"
     )

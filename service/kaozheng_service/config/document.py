@@ -50,6 +50,9 @@ class Document:
             raise FileError([f"{path}:1: the file is empty"])
         self._note_lines(node, ())
         self.data: Any = yaml.safe_load(text)
+        if not isinstance(self.data, dict):
+            # What is in it is not repeated: it may be any file of the machine.
+            raise FileError([f"{path}:1: the file holds no fields; begin it with `schema: kaozheng/site/1`"])
 
     def _note_lines(self, node: yaml.Node, at: FieldPath) -> None:
         self._lines.setdefault(at, node.start_mark.line + 1)

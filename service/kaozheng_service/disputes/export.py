@@ -8,11 +8,12 @@ import secrets
 import shutil
 import tempfile
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import datetime
 from importlib.metadata import version
 from itertools import groupby
 from pathlib import Path
+from typing import Any
 
 from kaozheng_service.clock import now, to_text
 from kaozheng_service.disputes.bag import seal_bag
@@ -105,6 +106,11 @@ def export_bag(
     identity, leaf, copies = result
     gaps = [gap for gap in selection.of_kind("gap") if gap.meets(span)]
     return ExportResult(out, identity, leaf, len(selection.footage), total, len(gaps), copies)
+
+
+def export_json(result: ExportResult) -> dict[str, Any]:
+    """Schema ``kaozheng/export/1``."""
+    return {"schema": "kaozheng/export/1", **asdict(result), "path": str(result.path)}
 
 
 def _refuse_bad_request(station: Station, request: ExportRequest, out: Path) -> None:
