@@ -99,7 +99,7 @@ def is_current(job: Job, made: dict[str, dict]) -> bool:
     return (
         clip is not None
         and clip["renderer"] == RENDERER
-        and clip["codec"] == job.encoding.codec
+        and (clip["codec"], clip["quality"]) == (job.encoding.codec, job.encoding.quality)
         and clip["scene_sha256"] == scene_sha256(job.room, job.camera)
         and (HERE / job.name).is_file()
         and clip["sha256"] == file_sha256(HERE / job.name)
@@ -118,12 +118,13 @@ def _render(job: Job) -> dict:
     )
     return {
         "path": job.name,
+        "shows": shows(job.room, job.camera),
         "bytes": path.stat().st_size,
         "codec": job.encoding.codec,
+        "quality": job.encoding.quality,
         "renderer": RENDERER,
         "sha256": file_sha256(path),
         "scene_sha256": scene_sha256(job.room, job.camera),
-        "shows": shows(job.room, job.camera),
     }
 
 

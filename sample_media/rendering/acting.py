@@ -89,9 +89,7 @@ def _opener(looks: Looks, zone: dict) -> Actor:
         grip = chest - 0.08
         lifted = max(tearing, out)
         right_up = (
-            (chest + 0.19) * tearing
-            + (chest + 0.12 + 0.22 * out) * out
-            + grip * (1 - min(1, tearing + out))
+            (chest + 0.19) * tearing + (chest + 0.12 + 0.22 * out) * out + grip * (1 - min(1, tearing + out))
         )
         right = (0.175 - 0.09 * lifted, 0.35, right_up)
         return Standing(

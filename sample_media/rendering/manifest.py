@@ -30,7 +30,9 @@ def shows(room: dict, camera: dict) -> str:
     grid = room["seats"].get("grid")
     gridded = grid["rows"] * grid["columns"] - len(grid.get("without", ())) if grid else 0
     seats = gridded + len(room["seats"].get("list", ()))
-    people = f"{seats} candidates at computers, an invigilator who opens the sealed bag, one who walks the aisle"
+    people = (
+        f"{seats} candidates at computers, an invigilator who opens the sealed bag, one who walks the aisle"
+    )
     return f"{room['name']} from {camera['id']}: {people}"
 
 
