@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import os
+import socket
+
 import structlog
 import uvicorn
 
 from kaozheng_service.clock import now
 from kaozheng_service.config.site import Site
 from kaozheng_service.config.timetable import read_timetable, session_window
+from kaozheng_service.errors import UserError
 from kaozheng_service.recording.daemon import Daemon
 from kaozheng_service.recording.windows import register_windows
 from kaozheng_service.station import Station, open_station
@@ -18,14 +22,26 @@ log = structlog.get_logger()
 
 def serve_site(site: Site, *, host: str, port: int) -> None:
     """Run until SIGINT or SIGTERM; recorders that run then go on and are adopted at the next start."""
-    station = open_station(site)
-    register_timetable(station)
-    daemon = Daemon(station)
-    daemon.start()
+    with _listening(host, port) as pages:
+        station = open_station(site)
+        register_timetable(station)
+        daemon = Daemon(station)
+        daemon.start()
+        log.info("recording by timetable", pages="http://{}:{}".format(*pages.getsockname()[:2]))
+        server = uvicorn.Server(uvicorn.Config(create_app(station), log_level="warning", access_log=False))
+        try:
+            server.run(sockets=[pages])
+        finally:
+            daemon.stop(leave_children=True)
+
+
+def _listening(host: str, port: int) -> socket.socket:
+    """Taken before anything is begun, so that nothing runs whose pages nobody can open."""
     try:
-        uvicorn.run(create_app(station), host=host, port=port, log_level="warning", access_log=False)
-    finally:
-        daemon.stop(leave_children=True)
+        return socket.create_server((host, port), backlog=128)
+    except (OSError, OverflowError) as error:
+        why = os.strerror(error.errno or 0) if isinstance(error, OSError) else "no such port"
+        raise UserError(f"{host}:{port}: {why}; name another address with --host and --port") from None
 
 
 def register_timetable(station: Station) -> None:

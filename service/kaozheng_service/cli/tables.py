@@ -145,7 +145,7 @@ def print_completeness(result: Completeness) -> None:
         gaps = [f"{gap.starts_at:%H:%M:%S} UTC, {gap.seconds:.1f} s: {gap.cause}" for gap in camera.gaps]
         table.add_row(
             escape(camera.camera_id),
-            camera.verdict,
+            camera.verdict.replace("_", " "),
             f"{camera.recorded_s:.1f} of {camera.expected_s:.1f} s",
             str(camera.takes),
             escape("\n".join(gaps)),
