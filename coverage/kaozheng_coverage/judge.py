@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 
 from kaozheng_coverage.camera import Camera, Point3
 from kaozheng_coverage.check import check_room
+from kaozheng_coverage.loss import camera_losses
 from kaozheng_coverage.mend import find_mend
 from kaozheng_coverage.profile import Part, Profile, Rule
 from kaozheng_coverage.reason import part_reason
@@ -82,6 +83,9 @@ def judge_room(
             for camera in cameras
         ),
         warnings=_warnings(room, profile),
+        losses=camera_losses(
+            judged[: len(room.seats)], judged[len(room.seats) :], [camera.id for camera in cameras]
+        ),
     )
 
 

@@ -34,6 +34,10 @@ def verdict_json(verdict: RoomVerdict) -> dict[str, Any]:
             for lens in verdict.lenses
         ],
         "warnings": list(verdict.warnings),
+        "losses": [
+            {"camera": loss.camera_id, "seats": list(loss.seats), "zones": list(loss.zones)}
+            for loss in verdict.losses
+        ],
     }
 
 

@@ -119,8 +119,20 @@ class LensReport:
 
 
 @dataclass(frozen=True, slots=True)
+class CameraLoss:
+    """What a room loses with one camera: the seats and zones that pass now and would not without it."""
+
+    camera_id: str
+    seats: tuple[str, ...]
+    zones: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class RoomVerdict:
-    """The verdict of a whole room under one profile, with the inputs' warnings."""
+    """The verdict of a whole room under one profile, with the inputs' warnings.
+
+    ``losses`` has one entry a camera, in the order of the cameras.
+    """
 
     room_id: str
     profile_id: str
@@ -130,6 +142,7 @@ class RoomVerdict:
     zones: tuple[TargetVerdict, ...]
     lenses: tuple[LensReport, ...]
     warnings: tuple[str, ...]
+    losses: tuple[CameraLoss, ...] = ()
 
     @property
     def targets(self) -> tuple[TargetVerdict, ...]:

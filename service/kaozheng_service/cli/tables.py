@@ -83,6 +83,12 @@ def print_verdict(room: Room, verdict: RoomVerdict) -> None:
             f"stated angles differ by {lens.spread:.0%}. {escape(lens.note)}",
             soft_wrap=True,
         )
+    for loss in verdict.losses:
+        lost = [f"seat {seat}" for seat in loss.seats] + [f"zone {zone}" for zone in loss.zones]
+        console.print(
+            f"without {escape(loss.camera_id)}: {escape(', '.join(lost)) or 'nothing'} would no longer pass",
+            soft_wrap=True,
+        )
     for warning in verdict.warnings:
         console.print(f"[yellow]note[/yellow]: {escape(warning)}", soft_wrap=True)
     counts = {outcome: sum(target.outcome is outcome for target in verdict.targets) for outcome in Outcome}
