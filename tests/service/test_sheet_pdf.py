@@ -129,3 +129,12 @@ def test_a_name_with_typst_markup_is_printed_and_not_obeyed(
     reasons = ('#panic("obeyed")', "*粗* [ ] $x$ \\ @label")
     sheet = acceptance_sheet(site, replace(inspection, reasons=reasons), tmp_path / "markup.pdf")
     assert sheet.stat().st_size > 0
+
+
+def test_the_sheet_says_what_is_lost_with_each_camera(site, inspection):
+    losses = {one["id"]: one["lost"] for one in sheet_data(site, inspection)["losses"]}
+    assert list(losses) == [camera.id for camera in site.room(ROOM).cameras]
+    # The other camera's picture is not verified, so every seat that passes rests on this one alone.
+    passing = [seat for seat in inspection.verdict.seats if seat.outcome is Outcome.PASS]
+    alive = inspection.cameras[0].camera_id
+    assert len([name for name in losses[alive] if name.startswith("座位")]) == len(passing)

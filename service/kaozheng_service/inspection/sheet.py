@@ -16,7 +16,7 @@ import segno
 import typst
 from kaozheng_coverage.plan import plan_svg
 from kaozheng_coverage.profile import Profile
-from kaozheng_coverage.verdict import Outcome, PartVerdict, TargetVerdict
+from kaozheng_coverage.verdict import CameraLoss, Outcome, PartVerdict, RoomVerdict, TargetVerdict
 
 from kaozheng_service import wording
 from kaozheng_service.config.geometry import room_cameras, room_geometry, room_profile
@@ -86,6 +86,7 @@ def sheet_data(site: Site, inspection: RoomInspection) -> dict[str, Any]:
         },
         "cameras": [_camera(camera) for camera in inspection.cameras],
         "failures": [_failure(target) for target in verdict.targets if target.outcome is not Outcome.PASS],
+        "losses": [_loss(verdict, loss) for loss in verdict.losses],
         "rules": _rules(profile),
         "recordings": [_recording(recording) for recording in inspection.recordings],
         "checklist": [{"place": check.place, "text": check.text} for check in CHECKLIST],
@@ -144,6 +145,13 @@ def _failure(target: TargetVerdict) -> dict[str, Any]:
         "mend": wording.advice(target),
         "mend_verified": target.mend is not None and target.mend.verified,
     }
+
+
+def _loss(verdict: RoomVerdict, loss: CameraLoss) -> dict[str, Any]:
+    """What no longer passes when this camera fails on exam day."""
+    lost = [seat for seat in verdict.seats if seat.id in loss.seats]
+    lost += [zone for zone in verdict.zones if zone.id in loss.zones]
+    return {"id": loss.camera_id, "lost": [wording.target_name(target) for target in lost]}
 
 
 def _reason(target: TargetVerdict, part: PartVerdict) -> str:
