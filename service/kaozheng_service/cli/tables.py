@@ -8,6 +8,7 @@ from typing import Any
 
 from kaozheng_coverage.room import Room
 from kaozheng_coverage.verdict import Outcome, RoomVerdict, TargetVerdict
+from kaozheng_vision.diagnose import Diagnosis, Judgement
 from rich.console import Console
 from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
@@ -111,9 +112,6 @@ def print_inspection(result: RoomInspection) -> None:
     recordings = {recording.camera_id: recording for recording in result.recordings}
     for camera in result.cameras:
         probe = camera.probe
-        faults = [
-            finding.kind.value for finding in camera.diagnosis.findings if finding.judgement.value != "fine"
-        ]
         recording = recordings[camera.camera_id]
         table.add_row(
             escape(camera.camera_id),
@@ -122,7 +120,7 @@ def print_inspection(result: RoomInspection) -> None:
             _figure(probe.fps, 1),
             _figure(probe.bitrate_bps / 1e6 if probe.bitrate_bps else None, 2),
             _figure(probe.gop_s, 1),
-            "[green]✓[/green]" if not faults else f"[red]✗[/red] {', '.join(faults)}",
+            picture_words(camera.diagnosis),
             "[green]✓ verified[/green]"
             if recording.valid
             else f"[red]✗[/red] {escape('; '.join(recording.problems))}",
@@ -136,6 +134,15 @@ def print_inspection(result: RoomInspection) -> None:
     console.print(
         f"proposed outcome: [bold]{result.outcome}[/bold]; print and sign {result.sheet}", soft_wrap=True
     )
+
+
+def picture_words(diagnosis: Diagnosis) -> str:
+    """What the picture's diagnosis says, as markup: what cannot be judged is no pass."""
+    if diagnosis.judgement is Judgement.FAULT:
+        return f"[red]✗[/red] {', '.join(fault.value for fault in diagnosis.faults)}"
+    if diagnosis.judgement is Judgement.CANNOT_JUDGE:
+        return "[yellow]? cannot judge[/yellow]"
+    return "[green]✓[/green]"
 
 
 def _figure(value: float | None, places: int) -> str:
