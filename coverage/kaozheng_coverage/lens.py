@@ -39,6 +39,8 @@ class Lens:
     ----------
     spread : relative spread (max/min - 1) of the focal lengths that each stated angle gives by itself
     note : how the model was chosen, one English sentence
+    image_circle_rad : angle from the axis beyond which the picture is black, as in a fisheye's corners; None if
+        light reaches every corner
     """
 
     model: LensModel
@@ -48,12 +50,13 @@ class Lens:
     height_px: int
     spread: float = 0.0
     note: str = ""
+    image_circle_rad: float | None = None
 
     def project(self, rays: Array) -> Array:
         """Pixels of directions: (N, 3) in the camera frame, any length, to (N, 2); nan where it cannot be seen.
 
-        A pixel may lie outside the picture. Nan means behind a pinhole camera, or beyond the angle that an
-        f-theta picture's farthest corner reaches (at least 90 degrees).
+        A pixel may lie outside the picture. Nan means behind a pinhole camera, beyond the image circle, or beyond
+        the angle that an f-theta picture's farthest corner reaches (at least 90 degrees).
         """
         rays = np.asarray(rays, dtype=np.float64).reshape(-1, 3)
         x, y, z = rays[:, 0], rays[:, 1], rays[:, 2]
@@ -112,6 +115,8 @@ class Lens:
     @property
     def limit_rad(self) -> float:
         """Largest angle from the axis at which a direction still has a pixel."""
+        if self.image_circle_rad is not None:
+            return self.image_circle_rad
         if self.model is LensModel.PINHOLE:
             return math.pi / 2
         return min(math.pi, max(math.pi / 2, self.corner_rad * (1 + 1e-9)))

@@ -18,6 +18,10 @@ from kaozheng_coverage.targets import Patch
 # Points along each side of the border. At 106 degrees f-theta they lie 0.08 rad apart: a chord misses the bent
 # border by less than 0.08 squared / 8, 1 mm per metre of distance.
 _POINTS_A_SIDE = 24
+# A border that stays nearer to the axis than this (cosine of 84 degrees) is followed as one loop. What a wider one
+# encloses on a plane is not what it runs around there, so such a picture is cut into pieces that are narrow enough.
+_ONE_LOOP_COS = 0.1
+_WIDEST_PIECE_RAD = math.radians(30.0)
 # Sight lines flatter than this to the plane (sine) are not followed: they meet it a thousand distances away.
 _FLATTEST = 1e-3
 
@@ -32,7 +36,9 @@ class Bound(Enum):
 
 @dataclass(frozen=True, slots=True)
 class _Border:
-    directions: Array  # (N, 3) unit, in the camera frame
+    loops: tuple[
+        Array, ...
+    ]  # closed loops of unit directions (N, 3) in the camera frame; the picture is all of them
     inset_px: float  # largest distance to the true border, positive inwards
 
 
@@ -45,7 +51,7 @@ def windows(camera: Camera, patch: Patch) -> dict[Bound, shapely.Geometry | None
     found: dict[Bound, shapely.Geometry | None] = {}
     for bound in Bound:
         border = _border(camera.lens, camera.aim_tolerance_deg, bound)
-        if seen.all():
+        if seen.all() and camera.lens.image_circle_rad is None:
             # The bent image of the patch's rim lies within 2 px of the chords between its points.
             size = np.array([camera.lens.width_px, camera.lens.height_px])
             inset = border.inset_px + 2.0
@@ -56,12 +62,12 @@ def windows(camera: Camera, patch: Patch) -> dict[Bound, shapely.Geometry | None
             if (pixels < beyond).all(axis=0).any() or (pixels > size - beyond).all(axis=0).any():
                 found[bound] = shapely.Polygon()
                 continue
-        found[bound] = _on_plane(camera, border.directions @ rotation, patch, rotation[2])
+        found[bound] = shapely.union_all([_on_plane(camera, loop @ rotation, patch) for loop in border.loops])
     return found
 
 
 def border_px(lens: Lens, shrink_rad: float = 0.0, zoom: float = 0.0) -> Array:
-    """The picture's border, (N, 2) pixels in order around it.
+    """The picture's border, (N, 2) pixels in order around it, along the image circle where that is nearer.
 
     ``shrink_rad`` moves every side inwards by that angle as the lens images it there; ``zoom`` is the fraction by
     which the true focal length may exceed the stated one. Negative values move it outwards.
@@ -90,6 +96,10 @@ def border_px(lens: Lens, shrink_rad: float = 0.0, zoom: float = 0.0) -> Array:
     if shrink_rad > 0:
         # A tolerance wider than the picture leaves nothing, not an inverted border.
         moved = np.where((border - centre) * (moved - centre) > 0, moved, centre)
+    if lens.image_circle_rad is not None:
+        reach = lens.focal_px * max(0.0, lens.image_circle_rad - shrink_rad) * (1 - zoom)
+        away = np.linalg.norm(moved - centre, axis=1)
+        moved = centre + (moved - centre) * np.minimum(1.0, reach / np.maximum(away, 1e-9))[:, None]
     return np.asarray(moved)
 
 
@@ -98,20 +108,37 @@ def _border(lens: Lens, tolerance_deg: float, bound: Bound) -> _Border:
     sign = float(bound.value)
     pixels = border_px(lens, sign * math.radians(tolerance_deg), sign * lens.spread / 2)
     inset = np.abs(pixels - border_px(lens)).max() * (1.0 if bound is Bound.LEAST else -1.0)
-    return _Border(lens.unproject(pixels), float(inset) if bound is not Bound.STATED else 0.0)
+    return _Border(_loops(lens, pixels), float(inset) if bound is not Bound.STATED else 0.0)
 
 
-def _on_plane(camera: Camera, directions: Array, patch: Patch, forward: Array) -> shapely.Geometry:
+def _loops(lens: Lens, border: Array) -> tuple[Array, ...]:
+    """The picture within a border as loops of directions that a plane can be cut with."""
+    directions = lens.unproject(border)
+    if directions[:, 2].min() > _ONE_LOOP_COS:
+        return (directions,)
+    # Slices from the middle to the border, and these across: each piece is small enough to be nearly flat.
+    offset = (border - np.asarray(lens.centre_px)) / lens.focal_px
+    radius = np.linalg.norm(offset, axis=1)
+    offset *= np.minimum(1.0, math.pi / np.maximum(radius, 1e-9))[:, None]
+    rings = math.ceil(min(float(radius.max()), math.pi) / _WIDEST_PIECE_RAD)
+    share = np.arange(rings + 1) / rings
+    pixels = np.asarray(lens.centre_px) + lens.focal_px * share[:, None, None] * offset
+    grid = lens.unproject(pixels.reshape(-1, 2)).reshape(rings + 1, len(border), 3)
+    following = np.roll(grid, -1, axis=1)
+    return tuple(
+        np.stack([grid[ring, side], grid[ring + 1, side], following[ring + 1, side], following[ring, side]])
+        for ring in range(rings)
+        for side in range(len(border))
+    )
+
+
+def _on_plane(camera: Camera, directions: Array, patch: Patch) -> shapely.Geometry:
     """The window that a closed loop of directions cuts out of the patch's plane."""
     eye = np.asarray(camera.position_m)
     distance = float(patch.normal @ (eye - patch.origin))
-    if distance <= 0:
-        return shapely.Polygon()
     towards = -(directions @ patch.normal)
-    if (towards <= _FLATTEST).all():
-        # No side of the picture meets the plane: it lies wholly within the picture or wholly outside.
-        whole = float(-(forward @ patch.normal)) > 0 and camera.lens.corner_rad > math.pi / 2
-        return patch.outline.buffer(1.0) if whole else shapely.Polygon()
+    if distance <= 0 or (towards <= _FLATTEST).all():
+        return shapely.Polygon()
     loop = _in_front(directions, towards)
     hits = eye + loop * (distance / -(loop @ patch.normal))[:, None] - patch.origin
     window = shapely.Polygon(hits @ patch.tangents.T)

@@ -1,0 +1,80 @@
+"""The picture's border on a plane, against points that are projected one by one."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import numpy as np
+import pytest
+import shapely
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from kaozheng_coverage.camera import Camera
+from kaozheng_coverage.lens import Lens, LensModel
+from kaozheng_coverage.projection import in_picture
+from kaozheng_coverage.room import Desk, Seat, Zone, ZoneKind
+from kaozheng_coverage.shadows import solids_of
+from kaozheng_coverage.sight import Vantage, patches_of
+
+SIZE = (1000, 1000)
+# One row of a 60 x 60 grid of points is what a border through the patch may misjudge.
+SAMPLING_ERROR = 0.035
+
+
+def fisheye(full_angle_deg: float, circle_deg: float | None = None) -> Lens:
+    """An f-theta lens whose horizontal picture spans the angle."""
+    focal_px = SIZE[0] / np.radians(full_angle_deg)
+    circle = None if circle_deg is None else float(np.radians(circle_deg) / 2)
+    centre = (SIZE[0] / 2, SIZE[1] / 2)
+    return Lens(LensModel.F_THETA, float(focal_px), centre, *SIZE, image_circle_rad=circle)
+
+
+def shown(camera: Camera, target: Seat | Zone) -> list[tuple[float, float]]:
+    """(the engine's fraction, the sampled one) in the picture, for each part with one patch, nothing in the way."""
+    glimpses = Vantage(camera.position_m, solids_of(())).glimpses(camera, target)
+    found = []
+    for part, patches in patches_of(target, np.asarray(camera.position_m)).items():
+        if len(patches) > 1 or glimpses[part].wrong_side_deg is not None:
+            continue
+        (patch,) = patches
+        left, low, right, high = patch.outline.bounds
+        share = (np.arange(60) + 0.5) / 60
+        grid = np.stack(np.meshgrid(left + share * (right - left), low + share * (high - low)), axis=-1)
+        points = grid.reshape(-1, 2)
+        points = points[shapely.contains_xy(patch.outline, points)]
+        found.append((glimpses[part].visible, float(in_picture(camera, patch.to_room(points)).mean())))
+    return found
+
+
+SPOTS = st.tuples(st.floats(0.3, 7.7), st.floats(0.3, 7.7), st.floats(1.2, 3.1))
+
+
+@settings(max_examples=150, deadline=None)
+@given(
+    spot=SPOTS,
+    aim=SPOTS,
+    angle=st.sampled_from((100.0, 150.0, 178.0, 185.0, 220.0)),
+    circle=st.sampled_from((None, 120.0, 170.0, 190.0)),
+)
+def test_what_a_wide_picture_holds_is_what_its_points_say(spot, aim, angle, circle):
+    if np.linalg.norm(np.subtract(spot, aim)) < 0.2:
+        return
+    camera = Camera("c", spot, aim, fisheye(angle, circle), aim_tolerance_deg=0.0)
+    seat = Seat("01", (4.0, 4.0), 0.0, Desk(3.0, 2.0, 0.75), None)
+    floor = Zone("wait", ZoneKind.WAITING, ((1, 1), (7, 1), (7, 7), (1, 7)), 0.0, 0.1, None)
+    for exact, sampled in (*shown(camera, seat), *shown(camera, floor)):
+        assert exact == pytest.approx(sampled, abs=SAMPLING_ERROR)
+
+
+def test_a_ceiling_fisheye_sees_the_whole_desk_below_it():
+    camera = Camera("c", (4.0, 4.0, 3.0), (4.0, 4.0, 0.0), fisheye(185.0, 185.0), aim_tolerance_deg=0.0)
+    desk = Seat("01", (4.2, 4.1), 0.0, Desk(1.2, 0.6, 0.75), None)
+    assert all(exact == pytest.approx(1.0, abs=1e-6) for exact, _ in shown(camera, desk))
+
+
+def test_beyond_the_image_circle_there_is_no_picture():
+    wide = fisheye(180.0)
+    narrow = dataclasses.replace(wide, image_circle_rad=float(np.radians(40.0)))
+    beside = np.array([[np.sin(np.radians(60.0)), 0.0, np.cos(np.radians(60.0))]])
+    assert np.isfinite(wide.project(beside)).all()
+    assert np.isnan(narrow.project(beside)).all()
