@@ -15,6 +15,7 @@ from kaozheng_coverage.camera import Camera
 from kaozheng_coverage.errors import CoverageError
 from kaozheng_coverage.judge import judge_room
 from kaozheng_coverage.lens import fit_lens
+from kaozheng_coverage.person import Occluder
 from kaozheng_coverage.profile import Level, Part, Profile, Rule
 from kaozheng_coverage.profiles import PRACTICAL, THEORY
 from kaozheng_coverage.room import Desk, Monitor, Prism, Room, Seat, Zone, ZoneKind
@@ -271,6 +272,46 @@ def test_exact_shadows_agree_with_rays(spot, pillar):
                 exact = shade.unhidden.area / patch.outline.area
                 # The grid's own error: a boundary through the patch misjudges about one row of samples.
                 assert seen == pytest.approx(exact, abs=0.06), (target, which)
+
+
+@settings(max_examples=20, deadline=None)
+@given(first=SPOTS, second=SPOTS)
+def test_one_more_camera_never_fails_what_passed(first, second):
+    place = room(seat("01", 3, 3, MONITOR), seat("02", 5, 3), seat("03", 4, 5))
+    one, more = camera("a", *first[:2], z=first[2]), camera("b", *second[:2], z=second[2])
+    before, after = judged(place, one), judged(place, one, more)
+    rank = {Outcome.FAIL: 0, Outcome.UNDETERMINED: 1, Outcome.PASS: 2}
+    for old, new in zip(before.targets, after.targets, strict=True):
+        assert rank[new.outcome] >= rank[old.outcome]
+
+
+@settings(max_examples=15, deadline=None)
+@given(shuffle=st.randoms(use_true_random=False))
+def test_the_order_of_the_inputs_does_not_matter(shuffle):
+    seats = [seat("01", 3, 3, MONITOR), seat("02", 5, 3), seat("03", 4, 5)]
+    solids = [box("p", 2, 5, 0.2), box("q", 6, 5, 0.3)]
+    cameras = [camera("a", 0.2, 7.8), camera("b", 7.8, 7.8), camera("c", 4, 0.2)]
+    straight = judged(room(*seats, obstacles=tuple(solids)), *cameras)
+    for one in (seats, solids, cameras):
+        shuffle.shuffle(one)
+    mixed = judged(room(*seats, obstacles=tuple(solids)), *cameras)
+    assert {one.id: one for one in mixed.targets} == {one.id: one for one in straight.targets}
+
+
+@settings(max_examples=30, deadline=None)
+@given(eye_m=st.floats(2.0, 3.0), top_m=st.floats(0.85, 1.3), away_m=st.floats(0.5, 2.0))
+def test_a_box_s_shadow_is_as_long_as_similar_triangles_say(eye_m, top_m, away_m):
+    """From H metres up, the edge of a box h metres high throws its shadow H/(H-h) times as far out."""
+    desk_m = DESK.height_m
+    far_edge = away_m * (eye_m - desk_m) / (eye_m - top_m)
+    wide = Prism("box", ((-4.0, 0.5), (4.0, 0.5), (4.0, 0.5 + away_m), (-4.0, 0.5 + away_m)), 0.0, top_m)
+    # The eye stands over the box's near edge, so only the far edge throws a shadow beyond the box.
+    desk = Seat("01", (0.0, 0.5 + far_edge), 0.0, dataclasses.replace(DESK, depth_m=0.4), None)
+    occluders = [Occluder(wide.id, wide.footprint, wide.bottom_m, wide.top_m)]
+    shades = Vantage((0.0, 0.5, eye_m), solids_of(occluders)).shades(desk)
+    ((_, shade),) = shades[Part.DESK]
+    # The desk's middle lies on the shadow's end: half of it is hidden.
+    assert shade.unhidden.area / (DESK.width_m * 0.4) == pytest.approx(0.5, abs=1e-4)
 
 
 def _grid(outline: shapely.Polygon, side: int = 40) -> np.ndarray:
