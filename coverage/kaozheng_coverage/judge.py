@@ -160,12 +160,12 @@ def _judge_part(
         return PartVerdict(part, None, Outcome.UNDETERMINED, Cause.NO_RULE, reason, 0.0, 0.0, tuple(sights))
     sights.sort(key=lambda sight: (_BEST_FIRST[sight.outcome], -_headroom(sight, rule), sight.camera_id))
     passing = sum(sight.outcome is Outcome.PASS for sight in sights)
-    if len(sights) < rule.cameras:
+    if len(sights) < rule.needed:
         outcome = Outcome.FAIL
         cause: Cause | None = Cause.TOO_FEW_CAMERAS
         visible, density = 0.0, 0.0
     else:
-        deciding = sights[rule.cameras - 1]
+        deciding = sights[rule.needed - 1]
         outcome, cause = deciding.outcome, deciding.cause
         visible, density = deciding.visible, deciding.px_per_m
         if outcome is Outcome.FAIL and passing > 0:
@@ -202,7 +202,9 @@ def _outcome(
     """Pass or fail only where every aim and focal length within the tolerances would say the same."""
     if rule is None:
         return Outcome.UNDETERMINED, Cause.NO_RULE
-    if glimpse.wrong_side_deg is not None:
+    if rule.facing_deg is not None and glimpse.off_front_deg is None:
+        return Outcome.UNDETERMINED, Cause.NO_FRONT
+    if glimpse.wrong_side(rule):
         return Outcome.FAIL, Cause.WRONG_SIDE
     # The stated angles leave the focal length open by this fraction either way, and the density with it.
     play = camera.lens.spread / 2
@@ -237,7 +239,8 @@ def _worst(outcomes: Sequence[Outcome]) -> Outcome:
 def _warnings(room: Room, profile: Profile) -> tuple[str, ...]:
     """What the verdicts say nothing about."""
     found = []
-    if not any(zone.kind is ZoneKind.SEAL_OPENING for zone in room.zones):
+    asks_for_seal = ZoneKind.SEAL_OPENING.value in profile.zones
+    if asks_for_seal and not any(zone.kind is ZoneKind.SEAL_OPENING for zone in room.zones):
         found.append(
             "no seal_opening zone is drawn: whether a camera shows the seal being opened is not judged"
         )
@@ -246,6 +249,6 @@ def _warnings(room: Room, profile: Profile) -> tuple[str, ...]:
             found.append(
                 f"profile {profile.id} has no rule for {zone.kind.value}: zone {zone.id} is not judged"
             )
-    if not room.seats:
+    if profile.seat and not room.seats:
         found.append("the room has no seats")
     return tuple(found)

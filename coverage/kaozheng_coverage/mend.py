@@ -93,10 +93,10 @@ class _Need:
 
     def lacks(self, camera: Camera) -> bool:
         """Whether this camera must see the part, the other cameras being as they are."""
-        return len(self.passing - {camera.id}) < self.rule.cameras
+        return len(self.passing - {camera.id}) < self.rule.needed
 
     def reachable(self, camera: Camera) -> bool:
-        return len(self.passing - {camera.id}) + 1 >= self.rule.cameras
+        return len(self.passing - {camera.id}) + 1 >= self.rule.needed
 
 
 @dataclass(frozen=True, slots=True)
@@ -353,6 +353,8 @@ def _kind(verdict: TargetVerdict) -> str:
 
 def _margin(glimpse: Glimpse, rule: Rule, camera: Camera) -> float:
     """The smaller of the margins in visible fraction and in relative density, with the tolerances against it."""
+    if glimpse.wrong_side(rule):
+        return -1.0
     density = glimpse.px_per_m * (1.0 - camera.lens.spread / 2)
     return min(glimpse.least - rule.visible, density / rule.px_per_m - 1.0)
 

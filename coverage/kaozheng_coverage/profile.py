@@ -44,11 +44,25 @@ _PX_PER_M = {
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """At least ``cameras`` cameras each see ``visible`` (fraction 0-1) of the target at ``px_per_m`` or better."""
+    """At least ``cameras`` cameras each see ``visible`` (fraction 0-1) of the target at ``px_per_m`` or better.
+
+    Attributes
+    ----------
+    spare : so many cameras more must see it, so that the rule still holds when as many of them fail
+    facing_deg : a camera farther off the direction in which the target faces than this does not count; None for
+        the target's own limit (a seal-opening area has one, a seat has none)
+    """
 
     level: Level
     visible: float
     cameras: int = 1
+    spare: int = 0
+    facing_deg: float | None = None
+
+    @property
+    def needed(self) -> int:
+        """How many cameras must see the target for a pass: ``cameras`` and the spare ones."""
+        return self.cameras + self.spare
 
     @property
     def px_per_m(self) -> float:

@@ -27,14 +27,20 @@ def part_reason(
     """Why a part has its outcome; ``sights`` best first, the rule's ``cameras``-th decides."""
     name = _NAMES[part]
     needed = f"{rule.visible:.0%} of the {name} at {rule.px_per_m:g} px/m"
-    if rule.cameras > 1:
-        needed += f" by {rule.cameras} cameras"
-    if len(sights) < rule.cameras:
+    if rule.facing_deg is not None:
+        needed += f" from within {rule.facing_deg:g} degrees of its front"
+    if rule.needed > 1:
+        needed += f" by {rule.needed} cameras"
+    if rule.spare:
+        needed += f" ({rule.spare} of them to spare)"
+    if len(sights) < rule.needed:
         return f"needs {needed}, but the room has {len(sights)} camera{'' if len(sights) == 1 else 's'}"
-    deciding = sights[rule.cameras - 1]
+    deciding = sights[rule.needed - 1]
     shown = f"{deciding.camera_id} shows {deciding.visible:.0%} of the {name}"
     if outcome is Outcome.PASS:
         return f"{shown} at {deciding.px_per_m:.0f} px/m (needs {needed})"
+    if cause is Cause.NO_FRONT:
+        return f"needs {needed}, but the room file does not say where it faces: state its bearing"
     if outcome is Outcome.UNDETERMINED:
         return (
             f"{shown} at {deciding.px_per_m:.0f} px/m (needs {needed}), {_doubt(deciding, rule, unverified)}"
@@ -42,7 +48,7 @@ def part_reason(
     passing = sum(sight.outcome is Outcome.PASS for sight in sights)
     if cause is Cause.TOO_FEW_CAMERAS:
         next_best = f"{shown}{_because(deciding, deciding.cause)}"
-        return f"{passing} of {rule.cameras} cameras: needs {needed}; next best, {next_best}"
+        return f"{passing} of {rule.needed} cameras: needs {needed}; next best, {next_best}"
     return f"no camera gives {needed}: the best, {shown}{_because(deciding, cause)}"
 
 

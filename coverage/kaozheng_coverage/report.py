@@ -64,6 +64,8 @@ def _part(part: PartVerdict) -> dict[str, Any]:
             "px_per_m": rule.px_per_m,
             "visible": rule.visible,
             "cameras": rule.cameras,
+            "spare": rule.spare,
+            "facing_deg": rule.facing_deg,
         }
     return {
         "part": part.part.value,

@@ -9,11 +9,11 @@ import shapely
 
 from kaozheng_coverage.camera import Camera, Point3
 from kaozheng_coverage.lens import Array
-from kaozheng_coverage.profile import Part
+from kaozheng_coverage.profile import Part, Rule
 from kaozheng_coverage.projection import pixel_density
 from kaozheng_coverage.room import Seat, Zone
 from kaozheng_coverage.shadows import Shade, Solids, cast
-from kaozheng_coverage.targets import Patch, off_axis_deg, seat_patches, zone_patch
+from kaozheng_coverage.targets import Patch, off_front_deg, seat_patches, zone_patch
 from kaozheng_coverage.window import Bound, windows
 
 Target = Seat | Zone
@@ -28,8 +28,8 @@ class Glimpse:
     """What a camera sees of one part: fractions of its area 0-1, density in px/m, tolerances included.
 
     ``least`` and ``most`` are the visible fraction with aim and lens off by their tolerance against and in favour
-    of the target; ``hidden_by`` each occluder's share; ``wrong_side_deg`` how far off its front the camera stands
-    where that is too far, else None.
+    of the target; ``hidden_by`` each occluder's share; ``off_front_deg`` how far off the target's front the camera
+    stands (None for what faces nowhere) and ``widest_deg`` how far it may where the rule does not say.
     """
 
     visible: float
@@ -38,7 +38,13 @@ class Glimpse:
     px_per_m: float
     outside: float
     hidden_by: tuple[tuple[str, float], ...]
-    wrong_side_deg: float | None
+    off_front_deg: float | None
+    widest_deg: float | None
+
+    def wrong_side(self, rule: Rule) -> bool:
+        """Whether the camera stands too far off the target's front for this rule."""
+        limit = self.widest_deg if rule.facing_deg is None else rule.facing_deg
+        return self.off_front_deg is not None and limit is not None and self.off_front_deg >= limit
 
 
 class Vantage:
@@ -84,9 +90,6 @@ def patches_of(target: Target, eye: Array) -> dict[Part, tuple[Patch, ...]]:
 
 
 def _glimpse(camera: Camera, eye: Array, patch: Patch, shade: Shade) -> Glimpse:
-    angle_deg = off_axis_deg(patch, eye)
-    if angle_deg >= patch.widest_deg:
-        return Glimpse(0.0, 0.0, 0.0, 0.0, 0.0, (), angle_deg)
     total = patch.outline.area
     framed = windows(camera, patch)
     shown: dict[Bound, shapely.Geometry] = {}
@@ -106,7 +109,8 @@ def _glimpse(camera: Camera, eye: Array, patch: Patch, shade: Shade) -> Glimpse:
         px_per_m=_least_density(camera, patch, shown[Bound.STATED]),
         outside=max(0.0, outside),
         hidden_by=shade.hidden_by,
-        wrong_side_deg=None,
+        off_front_deg=off_front_deg(patch, eye),
+        widest_deg=patch.widest_deg,
     )
 
 
@@ -127,5 +131,6 @@ def _worst(glimpses: list[Glimpse]) -> Glimpse:
         px_per_m=min(glimpse.px_per_m for glimpse in glimpses),
         outside=least.outside,
         hidden_by=least.hidden_by,
-        wrong_side_deg=least.wrong_side_deg,
+        off_front_deg=least.off_front_deg,
+        widest_deg=least.widest_deg,
     )

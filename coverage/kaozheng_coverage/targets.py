@@ -37,14 +37,16 @@ class Patch:
     tangents : (2, 3), orthonormal, first along the floor; ``normal`` = first x second points to the visible side
     outline : polygon in the plane's own metres along the two tangents
     own : ids of the occluders that belong to the target itself and do not hide it
-    widest_deg : an eye farther off the normal than this is on the wrong side
+    front : (3,) unit vector, where the target faces; None if it faces nowhere
+    widest_deg : an eye farther off the front than this is on the wrong side unless a rule says otherwise
     """
 
     origin: Array
     tangents: Array
     outline: shapely.Polygon
     own: frozenset[str]
-    widest_deg: float = 90.0
+    front: Array | None = None
+    widest_deg: float | None = None
 
     @cached_property
     def normal(self) -> Array:
@@ -99,23 +101,26 @@ def zone_patch(zone: Zone, eye: Array) -> Patch:
             area,
             frozenset(),
         )
-    faces = zone.bearing_deg is not None
+    front = None
     if zone.bearing_deg is not None:
         bearing = math.radians(zone.bearing_deg)
         towards = np.array([math.sin(bearing), math.cos(bearing)])
+        front = np.array([*towards, 0.0])
     else:
         towards = _towards(middle, eye, np.array([0.0, 1.0]))
     across = np.array([-towards[1], towards[0]])
     reach = (np.asarray(zone.polygon) - np.asarray(middle)) @ across
     outline = shapely.box(reach.min(), zone.bottom_m, reach.max(), zone.top_m)
-    return _upright(middle, across, outline, frozenset(), WRONG_SIDE_DEG if faces else 90.0)
+    return _upright(middle, across, outline, frozenset(), front, None if front is None else WRONG_SIDE_DEG)
 
 
-def off_axis_deg(patch: Patch, eye: Array) -> float:
-    """Angle between where the patch faces and the eye, degrees, 0-180, measured in the patch's middle."""
+def off_front_deg(patch: Patch, eye: Array) -> float | None:
+    """Angle between where the target faces and the eye, degrees, 0-180, in the patch's middle; None without front."""
+    if patch.front is None:
+        return None
     middle = patch.to_room(np.array([[patch.outline.centroid.x, patch.outline.centroid.y]]))[0]
     towards = np.asarray(eye) - middle
-    cosine = float(patch.normal @ towards / np.linalg.norm(towards))
+    cosine = float(patch.front @ towards / np.linalg.norm(towards))
     return math.degrees(math.acos(max(-1.0, min(1.0, cosine))))
 
 
@@ -138,7 +143,8 @@ def _standing(seat: Seat, outline: shapely.Polygon, eye: Array, own: frozenset[s
     frame = seat_frame(seat)
     middle = (float(frame.body[0]), float(frame.body[1]))
     towards = _towards(middle, eye, frame.forward)
-    return _upright(middle, np.array([-towards[1], towards[0]]), outline, own)
+    front = np.array([*frame.forward, 0.0])
+    return _upright(middle, np.array([-towards[1], towards[0]]), outline, own, front)
 
 
 def _on_desk(seat: Seat, width_m: float, depth_m: float, height_m: float) -> Patch:
@@ -152,9 +158,14 @@ def _on_desk(seat: Seat, width_m: float, depth_m: float, height_m: float) -> Pat
 
 
 def _upright(
-    middle: Point2, across: Array, outline: shapely.Polygon, own: frozenset[str], widest_deg: float = 90.0
+    middle: Point2,
+    across: Array,
+    outline: shapely.Polygon,
+    own: frozenset[str],
+    front: Array | None,
+    widest_deg: float | None = None,
 ) -> Patch:
-    return Patch(np.array([*middle, 0.0]), np.array([[*across, 0.0], _UP]), outline, own, widest_deg)
+    return Patch(np.array([*middle, 0.0]), np.array([[*across, 0.0], _UP]), outline, own, front, widest_deg)
 
 
 def _towards(middle: Point2, eye: Array, otherwise: Array) -> Array:

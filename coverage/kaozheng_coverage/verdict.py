@@ -24,6 +24,7 @@ class Cause(StrEnum):
     TOO_FEW_CAMERAS = "too_few_cameras"
     NOT_VERIFIED = "not_verified"  # passes only if the pose, the lens or the live picture is as stated
     NO_RULE = "no_rule"
+    NO_FRONT = "no_front"  # the rule asks for a front, and the room file does not say where the target faces
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 
-from kaozheng_coverage.profile import Level, Part
+from kaozheng_coverage.profile import Level, Part, Rule
 from kaozheng_coverage.room import ZoneKind
 from kaozheng_coverage.verdict import Cause, Mend, Outcome, PartVerdict, Sight, TargetVerdict
 from kaozheng_vision.diagnose import Diagnosis, Fault, Finding, Judgement
@@ -38,7 +38,7 @@ _ZONES = {
     ZoneKind.SECURE_STORE: "保密室",
     ZoneKind.MARKING: "阅卷室",
 }
-_PROFILES = {"theory": "理论考试", "practical": "实操考核"}
+_PROFILES = {"theory": "理论考试", "practical": "实操考核", "marking": "阅卷", "secure-store": "保密室"}
 _OUTCOMES = {Outcome.PASS: "合格", Outcome.FAIL: "不合格", Outcome.UNDETERMINED: "未能判定"}
 _CAUSES = {
     Cause.OUT_OF_VIEW: "在画面之外",
@@ -48,6 +48,7 @@ _CAUSES = {
     Cause.TOO_FEW_CAMERAS: "机位数不足",
     Cause.NOT_VERIFIED: "未经核实",
     Cause.NO_RULE: "规则未作规定",
+    Cause.NO_FRONT: "未注明朝向",
 }
 _INSPECTION_OUTCOMES = {"accepted": "合格", "conditional": "有条件合格", "rejected": "不合格"}
 _GAP_CAUSES = {
@@ -168,10 +169,10 @@ def cause_sentence(target: TargetVerdict, part: PartVerdict) -> str:
     rule = part.rule
     good = sum(sight.outcome is Outcome.PASS for sight in part.sights)
     if not part.sights:
-        return f"{subject}没有可用的摄像机（要求{rule.cameras}台）"
+        return f"{subject}没有可用的摄像机（要求{rule.needed}台）"
     sight = _deciding(part)
     seen, needed = _share(sight.visible), _share(rule.visible)
-    best = f"最佳机位{sight.camera_id}" if rule.cameras == 1 else f"第{rule.cameras}佳机位{sight.camera_id}"
+    best = f"最佳机位{sight.camera_id}" if rule.needed == 1 else f"第{rule.needed}佳机位{sight.camera_id}"
     match part.cause:
         case Cause.OUT_OF_VIEW:
             return f"{subject}有{_share(sight.outside)}在画面外，可见{seen}（要求{needed}；{best}）"
@@ -186,13 +187,23 @@ def cause_sentence(target: TargetVerdict, part: PartVerdict) -> str:
         case Cause.WRONG_SIDE:
             return f"{subject}只拍到背面（{best}不在其正面一侧）"
         case Cause.TOO_FEW_CAMERAS:
-            return f"{subject}只有{good}台摄像机达到要求（要求{rule.cameras}台；{best}可见{seen}）"
+            return f"{subject}只有{good}台摄像机达到要求（要求{rule.needed}台；{best}可见{seen}）"
         case Cause.NOT_VERIFIED if sight.visible_least < rule.visible:
             least = _share(sight.visible_least)
             return f"{subject}标称可见{seen}，朝向偏差最不利时{least}（要求{needed}；{best}）"
         case Cause.NOT_VERIFIED:
             return f"{subject}标称达标，但机位姿态、镜头或实时画面未经核实（{best}）"
     return f"{subject}{cause_name(part.cause)}"
+
+
+def cameras_rule(rule: Rule) -> str:
+    """How many cameras a rule asks for, and from where: 至少2台（含备用1台），偏离正面60°以内."""
+    text = f"≥{rule.needed}台"
+    if rule.spare:
+        text += f"（含备用{rule.spare}台）"
+    if rule.facing_deg is not None:
+        text += f"，偏离正面{rule.facing_deg:g}°以内"
+    return text
 
 
 def advice(target: TargetVerdict) -> str:

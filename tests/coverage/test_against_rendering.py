@@ -158,8 +158,6 @@ def test_the_engine_sees_what_a_picture_shows(seed):
         for part, patches in patches_of(target, np.array(camera.position_m)).items():
             pictures = []
             for patch in patches:
-                if glimpses[part].wrong_side_deg is not None:
-                    continue
                 hiding = np.concatenate([triangles(one) for one in occluders if one.id not in patch.own])
                 pictures.append(rendered(eye, patch, hiding))
             if not pictures or min(pixels for _, pixels in pictures) <= LEAST_PIXELS:

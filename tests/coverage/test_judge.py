@@ -17,13 +17,15 @@ from kaozheng_coverage.judge import judge_room
 from kaozheng_coverage.lens import fit_lens
 from kaozheng_coverage.person import Occluder
 from kaozheng_coverage.profile import Level, Part, Profile, Rule
-from kaozheng_coverage.profiles import PRACTICAL, THEORY
 from kaozheng_coverage.room import Desk, Monitor, Prism, Room, Seat, Zone, ZoneKind
 from kaozheng_coverage.shadows import room_occluders, solids_of
 from kaozheng_coverage.sight import Vantage
 from kaozheng_coverage.verdict import Cause, Outcome, RoomVerdict
+from kaozheng_service.config.profiles import built_in_profiles
 
 PROJECT = Path(__file__).resolve().parents[2]
+THEORY = built_in_profiles()["theory"]
+PRACTICAL = built_in_profiles()["practical"]
 DESK = Desk(1.2, 0.6, 0.75)
 MONITOR = Monitor(0.54, 0.33, 0.80, 0.05, 0.20)
 LENS = fit_lens(2560, 1440, 90.0)
@@ -371,3 +373,36 @@ def _turned_camera(eye: Camera, degrees: float) -> Camera:
 
 def test_a_rule_asks_for_what_it_says():
     assert Rule(Level.OBSERVE, 0.9).px_per_m == 62.5
+
+
+def zone_verdict(place: Room, rule: Rule, *cameras: Camera):
+    profile = Profile("own", 1, "stated here", {}, {ZoneKind.DOOR.value: rule})
+    return judge_room(place, cameras, profile, mends=False).zones[0]
+
+
+DOOR = Zone("door", ZoneKind.DOOR, ((7.0, 3.0), (8.0, 3.0), (8.0, 4.0), (7.0, 4.0)), 0.0, 2.0, 270.0)
+
+
+def test_facing_counts_only_cameras_in_front() -> None:
+    place = room(zones=(DOOR,))
+    inside, beside = camera("inside", 1.0, 3.5, aim=(7.5, 3.5)), camera("beside", 7.5, 7.8, aim=(7.5, 3.5))
+    rule = Rule(Level.DETECT, 0.6, facing_deg=60.0)
+    assert zone_verdict(place, rule, inside).outcome is Outcome.PASS
+    seen_from_the_side = zone_verdict(place, rule, beside)
+    assert seen_from_the_side.outcome is Outcome.FAIL
+    assert seen_from_the_side.parts[0].cause is Cause.WRONG_SIDE
+    # What faces nowhere cannot be judged by a rule that asks for a front: said, never passed.
+    plain = dataclasses.replace(DOOR, bearing_deg=None)
+    undecided = zone_verdict(room(zones=(plain,)), rule, inside)
+    assert (undecided.outcome, undecided.parts[0].cause) == (Outcome.UNDETERMINED, Cause.NO_FRONT)
+    assert "state its bearing" in undecided.parts[0].reason
+
+
+def test_a_spare_camera_is_asked_for_and_its_loss_takes_nothing() -> None:
+    place = room(zones=(DOOR,))
+    one, two = camera("one", 1.0, 3.5, aim=(7.5, 3.5)), camera("two", 1.0, 5.5, aim=(7.5, 3.5))
+    rule = Rule(Level.DETECT, 0.6, spare=1)
+    assert zone_verdict(place, rule, one).outcome is Outcome.FAIL
+    assert zone_verdict(place, rule, one, two).outcome is Outcome.PASS
+    profile = Profile("own", 1, "stated here", {}, {ZoneKind.DOOR.value: rule})
+    assert all(not loss.zones for loss in judge_room(place, (one, two), profile, mends=False).losses)

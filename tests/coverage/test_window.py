@@ -34,7 +34,7 @@ def shown(camera: Camera, target: Seat | Zone) -> list[tuple[float, float]]:
     glimpses = Vantage(camera.position_m, solids_of(())).glimpses(camera, target)
     found = []
     for part, patches in patches_of(target, np.asarray(camera.position_m)).items():
-        if len(patches) > 1 or glimpses[part].wrong_side_deg is not None:
+        if len(patches) > 1:
             continue
         (patch,) = patches
         left, low, right, high = patch.outline.bounds

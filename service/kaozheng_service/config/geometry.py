@@ -5,33 +5,17 @@ from __future__ import annotations
 from kaozheng_coverage.camera import Camera
 from kaozheng_coverage.errors import CoverageError
 from kaozheng_coverage.lens import fit_lens
-from kaozheng_coverage.profile import Profile, Rule
-from kaozheng_coverage.profiles import BUILT_IN
+from kaozheng_coverage.profile import Profile
 from kaozheng_coverage.room import Desk, Monitor, Prism, Room, Seat, Zone
 
-from kaozheng_service.config.site import CameraConfig, RoomConfig, RuleEntry, Site, next_numbers
+from kaozheng_service.config.profiles import built_in_profiles, profile_of
+from kaozheng_service.config.site import CameraConfig, RoomConfig, Seats, Site, next_numbers
 
 Fault = tuple[tuple[str | int, ...], str]
 
 
 def room_geometry(room: RoomConfig) -> Room:
     """The room with its grid of seats laid out: row by row from the first seat."""
-    desk = Desk(room.seats.desk.width, room.seats.desk.depth, room.seats.desk.height)
-    screen = room.seats.monitor
-    monitor = None
-    if screen is not None:
-        monitor = Monitor(screen.width, screen.height, screen.bottom, screen.thickness, screen.setback)
-    seats: list[Seat] = []
-    grid = room.seats.grid
-    if grid is not None:
-        numbers = iter(next_numbers(grid.numbers, grid.rows * grid.columns))
-        for row in range(grid.rows):
-            for column in range(grid.columns):
-                number = next(numbers)
-                centre = (grid.first[0] + column * grid.step[0], grid.first[1] + row * grid.step[1])
-                if number not in grid.without:
-                    seats.append(Seat(number, centre, grid.bearing, desk, monitor))
-    seats += [Seat(seat.number, seat.position, seat.bearing, desk, monitor) for seat in room.seats.list]
     return Room(
         id=room.id,
         name=room.name,
@@ -40,12 +24,32 @@ def room_geometry(room: RoomConfig) -> Room:
         obstacles=tuple(
             Prism(solid.id, tuple(solid.footprint), solid.bottom, solid.top) for solid in room.obstacles
         ),
-        seats=tuple(seats),
+        seats=tuple(_seats(room.seats)) if room.seats else (),
         zones=tuple(
             Zone(zone.id, zone.kind, tuple(zone.polygon), zone.bottom, zone.top, zone.bearing)
             for zone in room.zones
         ),
     )
+
+
+def _seats(entry: Seats) -> list[Seat]:
+    desk = Desk(entry.desk.width, entry.desk.depth, entry.desk.height)
+    screen = entry.monitor
+    monitor = None
+    if screen is not None:
+        monitor = Monitor(screen.width, screen.height, screen.bottom, screen.thickness, screen.setback)
+    seats: list[Seat] = []
+    grid = entry.grid
+    if grid is not None:
+        numbers = iter(next_numbers(grid.numbers, grid.rows * grid.columns))
+        for row in range(grid.rows):
+            for column in range(grid.columns):
+                number = next(numbers)
+                centre = (grid.first[0] + column * grid.step[0], grid.first[1] + row * grid.step[1])
+                if number not in grid.without:
+                    seats.append(Seat(number, centre, grid.bearing, desk, monitor))
+    seats += [Seat(seat.number, seat.position, seat.bearing, desk, monitor) for seat in entry.list]
+    return seats
 
 
 def room_cameras(room: RoomConfig) -> tuple[Camera, ...]:
@@ -62,18 +66,8 @@ def room_profile(site: Site | None, room: RoomConfig) -> Profile:
     """The profile that the room names: the site's own, else a built-in one. KeyError if there is none."""
     for entry in site.profiles if site else ():
         if entry.id == room.profile:
-            return Profile(
-                id=entry.id,
-                version=entry.version,
-                source=entry.source,
-                seat={part: _rule(rule) for part, rule in entry.seat.items()},
-                zones={kind.value: _rule(rule) for kind, rule in entry.zones.items()},
-            )
-    return BUILT_IN[room.profile]
-
-
-def _rule(entry: RuleEntry) -> Rule:
-    return Rule(entry.level, entry.visible, entry.cameras)
+            return profile_of(entry)
+    return built_in_profiles()[room.profile]
 
 
 def geometry_faults(site: Site | None, room: RoomConfig) -> list[Fault]:
@@ -95,6 +89,6 @@ def geometry_faults(site: Site | None, room: RoomConfig) -> list[Fault]:
         room_profile(site, room)
     except KeyError:
         own = [profile.id for profile in site.profiles] if site else []
-        known = ", ".join([*own, *BUILT_IN])
+        known = ", ".join([*own, *built_in_profiles()])
         faults.append((("profile",), f"there is no profile {room.profile!r}; use one of {known}"))
     return faults

@@ -168,7 +168,7 @@ class RoomConfig(Part_):
     boundary: Polygon
     height: Length
     obstacles: list[Solid] = Field(default_factory=list)
-    seats: Seats
+    seats: Seats | None = Field(default=None, description="none in a secure store")
     zones: list[ZoneEntry] = Field(default_factory=list)
     cameras: Annotated[list[CameraConfig], Field(min_length=1)]
 
@@ -198,10 +198,18 @@ class RuleEntry(Part_):
     level: Level
     visible: Annotated[float, Field(gt=0, le=1)]
     cameras: Annotated[int, Field(ge=1, le=20)] = 1
+    spare: Annotated[int, Field(ge=0, le=20)] = Field(
+        default=0, description="so many cameras more, so that the rule holds when as many fail"
+    )
+    facing: Annotated[float, Field(gt=0, le=90)] | None = Field(
+        default=None, description="degrees off the target's front from which a camera no longer counts"
+    )
 
 
 class ProfileEntry(Part_):
-    """A profile of this site's own, beside the built-in ``theory`` and ``practical``."""
+    """What must be seen of each target: a profile of this site's own, or a file of its own (`kaozheng/profile/1`)."""
+
+    schema_: Literal["kaozheng/profile/1"] | None = Field(default=None, alias="schema")
 
     id: Id
     version: Annotated[int, Field(ge=1)] = 1

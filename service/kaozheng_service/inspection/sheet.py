@@ -165,7 +165,7 @@ def _rules(profile: Profile) -> list[dict[str, str]]:
         {
             "name": name,
             "rule": f"{wording.level_name(rule.level)}级 ≥{rule.px_per_m:g}像素/米，可见≥{rule.visible:.0%}，"
-            f"≥{rule.cameras}台",
+            + wording.cameras_rule(rule),
         }
         for name, rule in named
     ]
