@@ -9,7 +9,7 @@ import numpy as np
 import shapely
 
 from kaozheng_coverage.camera import Camera, Point3
-from kaozheng_coverage.lens import LensModel
+from kaozheng_coverage.distortion import radius_of
 from kaozheng_coverage.projection import axes
 from kaozheng_coverage.room import Room, Seat
 from kaozheng_coverage.sight import Target
@@ -60,8 +60,8 @@ def with_hfov(camera: Camera, hfov_deg: float) -> Camera:
     # Exact in one step for a centred picture; a calibrated centre some per cent off needs two more.
     for _ in range(3):
         now, wanted = math.radians(lens.hfov_deg) / 2, math.radians(hfov_deg) / 2
-        ratio = math.tan(now) / math.tan(wanted) if lens.model is LensModel.PINHOLE else now / wanted
-        lens = replace(lens, focal_px=lens.focal_px * ratio)
+        radii = radius_of(lens.model, lens.coefficients, np.array([now, wanted]))[0]
+        lens = replace(lens, focal_px=lens.focal_px * float(radii[0] / radii[1]))
     return replace(camera, lens=lens)
 
 

@@ -10,8 +10,8 @@ import numpy as np
 import shapely
 
 from kaozheng_coverage.adjust import middle, mounts, pan_tilt, turned, zoomed
+from kaozheng_coverage.arrays import Array
 from kaozheng_coverage.camera import Camera, Point3
-from kaozheng_coverage.lens import Array
 from kaozheng_coverage.profile import Part, Rule
 from kaozheng_coverage.projection import in_picture, pixel_density
 from kaozheng_coverage.room import Room, Seat

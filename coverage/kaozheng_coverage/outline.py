@@ -7,8 +7,8 @@ import math
 import numpy as np
 import shapely
 
+from kaozheng_coverage.arrays import Array
 from kaozheng_coverage.camera import Camera
-from kaozheng_coverage.lens import Array
 from kaozheng_coverage.person import CHAIR_HEIGHT_M, SHORT, STATURES, TALL, Stature, seat_frame
 from kaozheng_coverage.profile import Part
 from kaozheng_coverage.projection import to_camera_frame

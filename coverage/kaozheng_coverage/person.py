@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from kaozheng_coverage.lens import Array
+from kaozheng_coverage.arrays import Array
 from kaozheng_coverage.room import Point2, Seat
 
 # Seat surface above the floor. GB/T 3976-2014 gives 0.44 m for adults' school chairs (size 1).

@@ -10,8 +10,8 @@ import numpy as np
 import shapely
 
 from kaozheng_coverage import drawing as svg
+from kaozheng_coverage.arrays import Array
 from kaozheng_coverage.drawing import Box, Point, number
-from kaozheng_coverage.lens import Array
 from kaozheng_coverage.room import Point2, Room
 from kaozheng_coverage.verdict import Outcome
 

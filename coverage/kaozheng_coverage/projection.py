@@ -7,8 +7,8 @@ import math
 import numpy as np
 import numpy.typing as npt
 
+from kaozheng_coverage.arrays import Array
 from kaozheng_coverage.camera import Camera
-from kaozheng_coverage.lens import Array
 
 # Within this of the vertical (sine of the angle) a camera has no horizontal heading of its own.
 _STRAIGHT_DOWN = 1e-9

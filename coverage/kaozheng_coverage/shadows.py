@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import shapely
 
-from kaozheng_coverage.lens import Array
+from kaozheng_coverage.arrays import Array
 from kaozheng_coverage.person import Occluder, seat_occluders
 from kaozheng_coverage.room import Point2, Room
 from kaozheng_coverage.targets import Patch

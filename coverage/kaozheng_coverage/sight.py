@@ -7,8 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 import shapely
 
+from kaozheng_coverage.arrays import Array
 from kaozheng_coverage.camera import Camera, Point3
-from kaozheng_coverage.lens import Array
 from kaozheng_coverage.profile import Part, Rule
 from kaozheng_coverage.projection import pixel_density
 from kaozheng_coverage.room import Seat, Zone

@@ -9,7 +9,7 @@ from functools import cached_property
 import numpy as np
 import shapely
 
-from kaozheng_coverage.lens import Array
+from kaozheng_coverage.arrays import Array
 from kaozheng_coverage.person import CHAIR_HEIGHT_M, STATURES, Stature, person_id, seat_frame
 from kaozheng_coverage.profile import Part
 from kaozheng_coverage.room import Point2, Seat, Zone

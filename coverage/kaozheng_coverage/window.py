@@ -10,8 +10,10 @@ from functools import lru_cache
 import numpy as np
 import shapely
 
+from kaozheng_coverage.arrays import Array
 from kaozheng_coverage.camera import Camera
-from kaozheng_coverage.lens import Array, Lens, LensModel
+from kaozheng_coverage.distortion import angle_of, fold_rad, radius_of
+from kaozheng_coverage.lens import Lens
 from kaozheng_coverage.projection import axes, project
 from kaozheng_coverage.targets import Patch
 
@@ -22,6 +24,8 @@ _POINTS_A_SIDE = 24
 # encloses on a plane is not what it runs around there, so such a picture is cut into pieces that are narrow enough.
 _ONE_LOOP_COS = 0.1
 _WIDEST_PIECE_RAD = math.radians(30.0)
+# Halvings of the way from the picture's middle to a pixel: to 1e-9 of it.
+_HALVINGS = 30
 # Sight lines flatter than this to the plane (sine) are not followed: they meet it a thousand distances away.
 _FLATTEST = 1e-3
 
@@ -86,19 +90,23 @@ def border_px(lens: Lens, shrink_rad: float = 0.0, zoom: float = 0.0) -> Array:
     border = unit * np.array([width, height])
     inwards = np.where(unit <= 0, 1.0, 0.0) - np.where(unit >= 1, 1.0, 0.0)
     centre = np.asarray(lens.centre_px)
-    radius = np.linalg.norm(border - centre, axis=1) / lens.focal_px
-    if lens.model is LensModel.PINHOLE:
-        px_per_rad = lens.focal_px * (1 + radius**2)
-    else:
-        px_per_rad = lens.focal_px * radius / np.maximum(np.sin(np.minimum(radius, math.pi - 0.1)), 0.1)
+    radius = np.linalg.norm((border - centre) / (1.0, lens.aspect), axis=1) / lens.focal_px
+    theta = np.nan_to_num(angle_of(lens.model, lens.coefficients, radius), nan=lens.limit_rad)
+    theta = np.minimum(theta, lens.limit_rad)
+    along = radius_of(lens.model, lens.coefficients, theta)[1]
+    # Along the radius or around it, whichever an angle moves the border farther.
+    around = radius / np.maximum(np.sin(np.minimum(theta, math.pi - 0.1)), 0.1)
+    px_per_rad = lens.focal_px * np.maximum(along, around)
     moved = border + inwards * (shrink_rad * px_per_rad)[:, None]
     moved = centre + (moved - centre) * (1 - zoom)
     if shrink_rad > 0:
         # A tolerance wider than the picture leaves nothing, not an inverted border.
         moved = np.where((border - centre) * (moved - centre) > 0, moved, centre)
     if lens.image_circle_rad is not None:
-        reach = lens.focal_px * max(0.0, lens.image_circle_rad - shrink_rad) * (1 - zoom)
-        away = np.linalg.norm(moved - centre, axis=1)
+        fold = fold_rad(lens.model, lens.coefficients) * (1 - 1e-6)
+        circle = np.array([min(max(0.0, lens.image_circle_rad - shrink_rad), fold)])
+        reach = lens.focal_px * float(radius_of(lens.model, lens.coefficients, circle)[0][0]) * (1 - zoom)
+        away = np.linalg.norm((moved - centre) / (1.0, lens.aspect), axis=1)
         moved = centre + (moved - centre) * np.minimum(1.0, reach / np.maximum(away, 1e-9))[:, None]
     return np.asarray(moved)
 
@@ -113,23 +121,50 @@ def _border(lens: Lens, tolerance_deg: float, bound: Bound) -> _Border:
 
 def _loops(lens: Lens, border: Array) -> tuple[Array, ...]:
     """The picture within a border as loops of directions that a plane can be cut with."""
-    directions = lens.unproject(border)
+    directions = _reached(lens, border)
     if directions[:, 2].min() > _ONE_LOOP_COS:
         return (directions,)
     # Slices from the middle to the border, and these across: each piece is small enough to be nearly flat.
-    offset = (border - np.asarray(lens.centre_px)) / lens.focal_px
-    radius = np.linalg.norm(offset, axis=1)
-    offset *= np.minimum(1.0, math.pi / np.maximum(radius, 1e-9))[:, None]
-    rings = math.ceil(min(float(radius.max()), math.pi) / _WIDEST_PIECE_RAD)
+    offset = border - np.asarray(lens.centre_px)
+    radius = np.linalg.norm(offset / (1.0, lens.aspect), axis=1) / lens.focal_px
+    limit = np.array([min(lens.limit_rad, math.pi)])
+    farthest = float(radius_of(lens.model, lens.coefficients, limit)[0][0])
+    offset = offset * np.minimum(1.0, farthest / np.maximum(radius, 1e-9))[:, None]
+    rings = math.ceil(lens.angle_rad(min(float(radius.max()), farthest) * lens.focal_px) / _WIDEST_PIECE_RAD)
     share = np.arange(rings + 1) / rings
-    pixels = np.asarray(lens.centre_px) + lens.focal_px * share[:, None, None] * offset
-    grid = lens.unproject(pixels.reshape(-1, 2)).reshape(rings + 1, len(border), 3)
+    pixels = np.asarray(lens.centre_px) + share[:, None, None] * offset
+    grid = _reached(lens, pixels.reshape(-1, 2)).reshape(rings + 1, len(border), 3)
     following = np.roll(grid, -1, axis=1)
     return tuple(
         np.stack([grid[ring, side], grid[ring + 1, side], following[ring + 1, side], following[ring, side]])
         for ring in range(rings)
         for side in range(len(border))
     )
+
+
+def _reached(lens: Lens, pixels: Array) -> Array:
+    """Directions of pixels (N, 2); for one that a folding lens never reaches, of the last that it does on the way."""
+    directions = lens.unproject(pixels)
+    lost = np.isnan(directions).any(axis=1)
+    if lost.any():
+        centre = np.asarray(lens.centre_px)
+        offset = pixels[lost] - centre
+        near, far = np.zeros(len(offset)), np.ones(len(offset))
+        for _ in range(_HALVINGS):
+            share = (near + far) / 2
+            reached = np.isfinite(lens.unproject(centre + share[:, None] * offset)).all(axis=1)
+            near, far = np.where(reached, share, near), np.where(reached, far, share)
+        directions[lost] = lens.unproject(centre + near[:, None] * offset)
+    if lens.image_circle_rad is not None and lens.image_circle_rad < math.pi / 2:
+        # The border along the circle is the circle itself, which tangential distortion images a little oval.
+        radius = np.linalg.norm((pixels - np.asarray(lens.centre_px)) / (1.0, lens.aspect), axis=1)
+        along = angle_of(lens.model, lens.coefficients, radius / lens.focal_px)
+        sideways = np.hypot(directions[:, 0], directions[:, 1])
+        most = math.tan(lens.image_circle_rad) * np.maximum(directions[:, 2], 0.0)
+        onto = (sideways > most) | ~(along < lens.image_circle_rad * (1 - 1e-6))
+        directions[:, :2] *= np.where(onto, most / np.maximum(sideways, 1e-12), 1.0)[:, None]
+        directions /= np.linalg.norm(directions, axis=1)[:, None]
+    return directions
 
 
 def _on_plane(camera: Camera, directions: Array, patch: Patch) -> shapely.Geometry:

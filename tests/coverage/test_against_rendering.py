@@ -13,7 +13,8 @@ import pytest
 from embreex import rtcore_scene
 from embreex.mesh_construction import TriangleMesh
 from kaozheng_coverage.camera import Camera
-from kaozheng_coverage.lens import Lens, LensModel
+from kaozheng_coverage.distortion import LensModel
+from kaozheng_coverage.lens import Lens
 from kaozheng_coverage.room import Desk, Monitor, Prism, Room, Seat, Zone, ZoneKind
 from kaozheng_coverage.shadows import room_occluders, solids_of
 from kaozheng_coverage.sight import Vantage, patches_of

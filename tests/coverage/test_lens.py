@@ -6,17 +6,43 @@ import csv
 import math
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from kaozheng_coverage.camera import Camera
+from kaozheng_coverage.distortion import LensModel
 from kaozheng_coverage.errors import LensError
-from kaozheng_coverage.lens import Lens, LensModel, fit_lens
+from kaozheng_coverage.lens import Lens, calibrated_lens, fit_lens
 from kaozheng_coverage.projection import pixel_density
 
 CASES = Path(__file__).resolve().parents[3] / "shared" / "cases" / "lens.csv"
-MODELS = st.sampled_from(list(LensModel))
+SHORT, WIDE = (1920, 1080), (2048, 2048)
+# A 2.8 mm lens as OpenCV calibrates it, with all eight coefficients; one that is fitted to the middle only and folds
+# in the corners; a fisheye, and one whose radius falls again from 60 degrees on.
+LENSES = {
+    "pinhole": Lens(LensModel.PINHOLE, 900.0, (960.0, 540.0), *SHORT),
+    "f-theta": Lens(LensModel.F_THETA, 900.0, (960.0, 540.0), *SHORT),
+    "brown-conrady": calibrated_lens(
+        LensModel.BROWN_CONRADY,
+        *SHORT,
+        (1150.0, 1148.0),
+        (972.5, 531.5),
+        (0.2, 0.01, 0.0011, -0.0007, 0.0, 0.53, 0.05, 0.0),
+    ),
+    "brown-conrady, folding": calibrated_lens(
+        LensModel.BROWN_CONRADY, *SHORT, (900.0, 905.0), (955.0, 545.0), (-0.36, 0.11, 0.0004, 0.0003, -0.03)
+    ),
+    "kannala-brandt": calibrated_lens(
+        LensModel.KANNALA_BRANDT, *WIDE, (640.0, 642.0), (1030.0, 1015.0), (0.012, -0.004, 0.0012, -0.00005)
+    ),
+    "kannala-brandt, folding": calibrated_lens(
+        LensModel.KANNALA_BRANDT, *WIDE, (900.0, 900.0), (1024.0, 1024.0), (-0.3,)
+    ),
+}
+MODELS = st.sampled_from([LensModel.PINHOLE, LensModel.F_THETA])
+ANY_LENS = st.sampled_from(list(LENSES))
 
 
 def distance_m(lens: Lens, px_per_m: float) -> float:
@@ -95,3 +121,87 @@ def test_nothing_is_seen_behind_a_pinhole():
     lens = fit_lens(1920, 1080, 68.0)
     assert np.isnan(lens.project(np.array([[0.0, 0.0, -1.0]]))).all()
     assert not math.isnan(lens.project(np.array([[0.0, 0.0, 1.0]]))[0, 0])
+
+
+@given(ANY_LENS, st.floats(0, 1), st.floats(0, 1))
+def test_every_pixel_of_the_picture_leads_back_to_itself(name, across, down):
+    lens = LENSES[name]
+    pixel = np.array([[across * lens.width_px, down * lens.height_px]])
+    ray = lens.unproject(pixel)
+    if np.isnan(ray).any() or math.acos(min(1.0, ray[0, 2])) >= lens.limit_rad:
+        assert "folding" in name  # black: no direction is imaged there
+        return
+    assert lens.project(ray)[0] == pytest.approx(pixel[0], abs=1e-6)
+
+
+@given(ANY_LENS, st.floats(0, math.pi), st.floats(0, 2 * math.pi), st.floats(0.1, 30))
+def test_a_direction_projects_once_or_not_at_all(name, theta, around, far):
+    lens = LENSES[name]
+    side = math.sin(theta)
+    ray = np.array([[side * math.cos(around), side * math.sin(around), math.cos(theta)]])
+    pixel = lens.project(far * ray)
+    if np.isnan(pixel).any():
+        return
+    assert theta < lens.limit_rad
+    back = lens.unproject(pixel)[0]
+    if lens.inside(pixel)[0]:
+        assert back == pytest.approx(ray[0], abs=1e-6)
+        assert lens.project(back[None])[0] == pytest.approx(pixel[0], abs=1e-6)
+
+
+@given(ANY_LENS, st.floats(0.05, 0.95), st.floats(0.05, 0.95), st.floats(0.5, 20))
+def test_the_jacobian_of_every_lens_is_its_derivative(name, across, down, depth):
+    lens = LENSES[name]
+    point = lens.unproject(np.array([[across * lens.width_px, down * lens.height_px]])) * depth
+    if np.isnan(lens.project(point)).any():
+        return
+    step = 1e-6 * depth
+    for axis in range(3):
+        moved = np.zeros((1, 3))
+        moved[0, axis] = step
+        slope = (lens.project(point + moved) - lens.project(point - moved))[0] / (2 * step)
+        if np.isnan(slope).any():
+            return  # at the very limit
+        assert lens.jacobian(point)[0, :, axis] == pytest.approx(slope, rel=1e-3, abs=1e-3 * 900 / depth)
+
+
+@pytest.mark.parametrize("name", ["brown-conrady", "kannala-brandt"])
+def test_the_picture_is_where_opencv_puts_it(name):
+    lens = LENSES[name]
+    rays = lens.unproject(np.random.default_rng(1).uniform((0, 0), (lens.width_px, lens.height_px), (500, 2)))
+    rays = rays[rays[:, 2] > 0.1]
+    # OpenCV counts from the middle of the top left pixel, kaozheng from its corner.
+    centre_x, centre_y = lens.centre_px[0] - 0.5, lens.centre_px[1] - 0.5
+    matrix = np.array([[lens.focal_px, 0, centre_x], [0, lens.focal_px * lens.aspect, centre_y], [0, 0, 1.0]])
+    nothing, coefficients = np.zeros(3), np.array(lens.coefficients)
+    if name == "kannala-brandt":
+        theirs, _ = cv2.fisheye.projectPoints(rays[:, None], nothing, nothing, matrix, coefficients)
+    else:
+        theirs, _ = cv2.projectPoints(rays, nothing, nothing, matrix, coefficients)
+    assert lens.project(rays) - 0.5 == pytest.approx(theirs[:, 0], abs=1e-6)
+
+
+def test_beyond_the_fold_nothing_is_imaged_a_second_time():
+    for name in ("brown-conrady, folding", "kannala-brandt, folding"):
+        lens = LENSES[name]
+        assert lens.image_circle_rad is not None
+        assert "fold back" in lens.note
+        angles = np.linspace(lens.image_circle_rad + 1e-6, math.pi, 400)
+        rays = np.stack([np.sin(angles), np.zeros(400), np.cos(angles)], axis=1)
+        assert np.isnan(lens.project(rays)).all()
+
+
+@pytest.mark.parametrize(
+    ("model", "focals", "centre", "coefficients", "said"),
+    [
+        (LensModel.BROWN_CONRADY, (900, 900), (960, 540), (0.1,) * 9, "at most 8"),
+        (LensModel.KANNALA_BRANDT, (900, 900), (960, 540), (0.1,) * 5, "at most 4"),
+        (LensModel.PINHOLE, (0.0, 900), (960, 540), (), "fx and fy"),
+        (LensModel.PINHOLE, (900, 900), (2960, 540), (), "outside the picture"),
+        (LensModel.BROWN_CONRADY, (900, 900), (960, 540), (math.nan,), "no finite number"),
+        (LensModel.BROWN_CONRADY, (900, 900), (960, 540), (0.0, 0.0, 5.0, 5.0), "fit no brown-conrady lens"),
+    ],
+)
+def test_a_calibration_that_is_no_lens_is_refused(model, focals, centre, coefficients, said):
+    with pytest.raises(LensError, match=said):
+        calibrated_lens(model, 1920, 1080, focals, centre, coefficients)

@@ -10,7 +10,9 @@ import shapely
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from kaozheng_coverage.camera import Camera
-from kaozheng_coverage.lens import Lens, LensModel
+from kaozheng_coverage.distortion import LensModel
+from kaozheng_coverage.errors import LensError
+from kaozheng_coverage.lens import Lens, calibrated_lens
 from kaozheng_coverage.projection import in_picture
 from kaozheng_coverage.room import Desk, Seat, Zone, ZoneKind
 from kaozheng_coverage.shadows import solids_of
@@ -60,6 +62,32 @@ def test_what_a_wide_picture_holds_is_what_its_points_say(spot, aim, angle, circ
     if np.linalg.norm(np.subtract(spot, aim)) < 0.2:
         return
     camera = Camera("c", spot, aim, fisheye(angle, circle), aim_tolerance_deg=0.0)
+    seat = Seat("01", (4.0, 4.0), 0.0, Desk(3.0, 2.0, 0.75), None)
+    floor = Zone("wait", ZoneKind.WAITING, ((1, 1), (7, 1), (7, 7), (1, 7)), 0.0, 0.1, None)
+    for exact, sampled in (*shown(camera, seat), *shown(camera, floor)):
+        assert exact == pytest.approx(sampled, abs=SAMPLING_ERROR)
+
+
+@settings(max_examples=100, deadline=None)
+@given(
+    spot=SPOTS,
+    aim=SPOTS,
+    model=st.sampled_from((LensModel.BROWN_CONRADY, LensModel.KANNALA_BRANDT)),
+    focal_px=st.floats(260.0, 1200.0),
+    first=st.floats(-0.35, 0.3),
+    second=st.floats(-0.02, 0.05),
+)
+def test_what_a_distorted_picture_holds_is_what_its_points_say(spot, aim, model, focal_px, first, second):
+    if np.linalg.norm(np.subtract(spot, aim)) < 0.2:
+        return
+    tangential = (0.001, -0.0005) if model is LensModel.BROWN_CONRADY else ()
+    try:
+        lens = calibrated_lens(
+            model, *SIZE, (focal_px, focal_px * 1.01), (507.0, 490.0), (first, second, *tangential)
+        )
+    except LensError:
+        return  # not the numbers of a lens
+    camera = Camera("c", spot, aim, lens, aim_tolerance_deg=0.0)
     seat = Seat("01", (4.0, 4.0), 0.0, Desk(3.0, 2.0, 0.75), None)
     floor = Zone("wait", ZoneKind.WAITING, ((1, 1), (7, 1), (7, 7), (1, 7)), 0.0, 0.1, None)
     for exact, sampled in (*shown(camera, seat), *shown(camera, floor)):

@@ -107,3 +107,38 @@ def test_a_room_file_of_its_own_is_read(need):
     room = load_room(path)
     assert len(room_geometry(room).seats) == 30
     assert len(room_geometry(room).zones) == 3
+
+
+CALIBRATION = "lens: {calibration: {model: brown-conrady, fx: 1010, fy: 1008, cx: 960, cy: 540, coefficients: [-0.3, 0.1]}}"
+
+
+def with_lens(tmp_path: Path, lens: str) -> Path:
+    text = DEMO.read_text(encoding="utf-8").replace("lens: {hfov: 106.4, vfov: 57.9, dfov: 124.6}", lens, 1)
+    path = tmp_path / "site.yaml"
+    path.write_text(text, encoding="utf-8")
+    return path
+
+
+def test_a_camera_can_be_given_its_calibration(tmp_path: Path) -> None:
+    site = load_site(with_lens(tmp_path, CALIBRATION))
+    lens = room_cameras(site.rooms[0])[0].lens
+    assert (lens.model.value, lens.focal_px, lens.coefficients[:2]) == ("brown-conrady", 1010.0, (-0.3, 0.1))
+    assert lens.centre_px == (960.5, 540.5)
+
+
+@pytest.mark.parametrize(
+    ("lens", "said"),
+    [
+        ("lens: {vfov: 57.9}", "give hfov"),
+        (CALIBRATION.replace("{calibration", "{hfov: 100, calibration"), "not both"),
+        (CALIBRATION.replace("-0.3, 0.1", "0, 0, 9, 9"), "fit no brown-conrady lens"),
+        (CALIBRATION.replace("cx: 960", "cx: 9600"), "outside the picture"),
+        (CALIBRATION.replace("fx: 1010", "fx: .nan"), "calibration.fx"),
+    ],
+)
+def test_a_lens_that_cannot_be_is_refused_by_line_and_field(tmp_path: Path, lens: str, said: str) -> None:
+    path = with_lens(tmp_path, lens)
+    with pytest.raises(UserError, match=said) as error:
+        load_site(path)
+    assert "rooms[0].cameras[0].lens" in str(error.value)
+    assert f"{path}:" in str(error.value)

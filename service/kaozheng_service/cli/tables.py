@@ -81,7 +81,7 @@ def print_verdict(room: Room, verdict: RoomVerdict) -> None:
     for lens in verdict.lenses:
         console.print(
             f"lens of {escape(lens.camera_id)}: {lens.model}, {lens.focal_px:.0f} px, "
-            f"stated angles differ by {lens.spread:.0%}. {escape(lens.note)}",
+            f"known to {lens.spread:.0%}. {escape(lens.note)}",
             soft_wrap=True,
         )
     for loss in verdict.losses:

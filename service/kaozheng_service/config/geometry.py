@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from kaozheng_coverage.camera import Camera
 from kaozheng_coverage.errors import CoverageError
-from kaozheng_coverage.lens import fit_lens
+from kaozheng_coverage.lens import Lens, calibrated_lens, fit_lens
 from kaozheng_coverage.profile import Profile
 from kaozheng_coverage.room import Desk, Monitor, Prism, Room, Seat, Zone
 
 from kaozheng_service.config.profiles import built_in_profiles, profile_of
-from kaozheng_service.config.site import CameraConfig, RoomConfig, Seats, Site, next_numbers
+from kaozheng_service.config.site import CameraConfig, LensEntry, RoomConfig, Seats, Site, next_numbers
 
 Fault = tuple[tuple[str | int, ...], str]
 
@@ -58,8 +58,20 @@ def room_cameras(room: RoomConfig) -> tuple[Camera, ...]:
 
 
 def _camera(camera: CameraConfig) -> Camera:
-    lens = fit_lens(*camera.resolution, camera.lens.hfov, camera.lens.vfov, camera.lens.dfov)
+    lens = _lens(camera.lens, camera.resolution)
     return Camera(camera.id, camera.position, camera.aim, lens, camera.roll, camera.aim_tolerance)
+
+
+def _lens(entry: LensEntry, size: tuple[int, int]) -> Lens:
+    found = entry.calibration
+    if found is not None:
+        # OpenCV counts from the middle of the first pixel, the engine from its corner.
+        centre = (found.cx + 0.5, found.cy + 0.5)
+        return calibrated_lens(
+            found.model, *size, (found.fx, found.fy), centre, tuple(found.coefficients), found.tolerance
+        )
+    assert entry.hfov is not None  # noqa: S101 - the entry's own check
+    return fit_lens(*size, entry.hfov, entry.vfov, entry.dfov)
 
 
 def room_profile(site: Site | None, room: RoomConfig) -> Profile:

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Annotated, Literal
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
+from kaozheng_coverage.distortion import LensModel
 from kaozheng_coverage.profile import Level, Part
 from kaozheng_coverage.room import ZoneKind
 from kaozheng_vision.errors import VisionError
@@ -125,12 +126,44 @@ class ZoneEntry(Part_):
         return self
 
 
-class LensEntry(Part_):
-    """The datasheet's angles of view in degrees; the more are given, the better the lens is known."""
+Number = Annotated[float, Field(allow_inf_nan=False)]
 
-    hfov: Annotated[float, Field(gt=0, lt=360)]
+
+class CalibrationEntry(Part_):
+    """A calibrated lens, the numbers as OpenCV's calibrations give them, for the camera's ``resolution``."""
+
+    model: LensModel
+    fx: Annotated[float, Field(gt=0, allow_inf_nan=False)]
+    fy: Annotated[float, Field(gt=0, allow_inf_nan=False)]
+    cx: Number = Field(description="as in OpenCV's camera matrix: 0 is the middle of the first pixel")
+    cy: Number
+    coefficients: list[Number] = Field(
+        default_factory=list,
+        description="brown-conrady: k1 k2 p1 p2 k3 k4 k5 k6; kannala-brandt: k1 to k4; those left out are 0",
+    )
+    tolerance: Annotated[float, Field(ge=0, le=0.2)] = Field(
+        default=0.005, description="fraction by which the focal length may be off"
+    )
+
+
+class LensEntry(Part_):
+    """The datasheet's angles of view in degrees (the more, the better the lens is known), or a calibration."""
+
+    hfov: Annotated[float, Field(gt=0, lt=360)] | None = None
     vfov: Annotated[float, Field(gt=0, lt=360)] | None = None
     dfov: Annotated[float, Field(gt=0, lt=360)] | None = None
+    calibration: CalibrationEntry | None = None
+
+    @model_validator(mode="after")
+    def _is_one_of_both(self) -> LensEntry:
+        angles = (self.hfov, self.vfov, self.dfov)
+        if self.calibration is not None and any(angle is not None for angle in angles):
+            raise ValueError(
+                "give the angles of view or the calibration, not both: the calibration alone counts"
+            )
+        if self.calibration is None and self.hfov is None:
+            raise ValueError("give hfov, better vfov and dfov too, from the datasheet; or a calibration")
+        return self
 
 
 class CameraConfig(Part_):
