@@ -84,6 +84,8 @@ def _sight(sight: Sight) -> dict[str, Any]:
         "visible": round(sight.visible, 4),
         "visible_least": round(sight.visible_least, 4),
         "px_per_m": round(sight.px_per_m, 1),
+        "px_per_m_p5": round(sight.px_per_m_p5, 1),
+        "px_per_m_median": round(sight.px_per_m_median, 1),
         "outside": round(sight.outside, 4),
         "hidden_by": list(sight.hidden_by),
         "outcome": sight.outcome.value,

@@ -21,6 +21,18 @@ Target = Seat | Zone
 # Density is taken at the corners of what is visible and along its edges at least this often.
 _SAMPLE_M = 0.15
 _LEAST_AREA_M2 = 1e-8
+# Its percentiles are taken over an even grid of so many points a side.
+_GRID_SIDE = 6
+_GRID = np.stack(np.meshgrid(*[(np.arange(_GRID_SIDE) + 0.5) / _GRID_SIDE] * 2), axis=-1).reshape(-1, 2)
+
+
+@dataclass(frozen=True, slots=True)
+class Density:
+    """Worst-direction pixels per metre over a visible part: minimum, 5th percentile and median by area; 0 unseen."""
+
+    least: float
+    p5: float
+    median: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,11 +47,16 @@ class Glimpse:
     visible: float
     least: float
     most: float
-    px_per_m: float
+    density: Density
     outside: float
     hidden_by: tuple[tuple[str, float], ...]
     off_front_deg: float | None
     widest_deg: float | None
+
+    @property
+    def px_per_m(self) -> float:
+        """The least density over the visible part, which is what a rule is held against."""
+        return self.density.least
 
     def wrong_side(self, rule: Rule) -> bool:
         """Whether the camera stands too far off the target's front for this rule."""
@@ -106,7 +123,7 @@ def _glimpse(camera: Camera, eye: Array, patch: Patch, shade: Shade) -> Glimpse:
         visible=visible,
         least=min(visible, fractions[Bound.LEAST]),
         most=max(visible, fractions[Bound.MOST]),
-        px_per_m=_least_density(camera, patch, shown[Bound.STATED]),
+        density=_density(camera, patch, shown[Bound.STATED]),
         outside=max(0.0, outside),
         hidden_by=shade.hidden_by,
         off_front_deg=off_front_deg(patch, eye),
@@ -114,11 +131,17 @@ def _glimpse(camera: Camera, eye: Array, patch: Patch, shade: Shade) -> Glimpse:
     )
 
 
-def _least_density(camera: Camera, patch: Patch, shown: shapely.Geometry) -> float:
+def _density(camera: Camera, patch: Patch, shown: shapely.Geometry) -> Density:
     if float(shapely.area(shown)) <= _LEAST_AREA_M2:
-        return 0.0
+        return Density(0.0, 0.0, 0.0)
     rim = shapely.get_coordinates(shapely.segmentize(shown, _SAMPLE_M))
-    return float(pixel_density(camera, patch.to_room(rim), patch.tangents).min())
+    left, low, right, high = shapely.bounds(shown)
+    grid = np.array([left, low]) + _GRID * np.array([right - left, high - low])
+    inner = grid[shapely.contains_xy(shown, grid)]
+    densities = pixel_density(camera, patch.to_room(np.concatenate([inner, rim])), patch.tangents)
+    spread = densities[: len(inner)] if len(inner) else densities
+    p5, median = np.percentile(spread, (5.0, 50.0))
+    return Density(float(densities.min()), float(p5), float(median))
 
 
 def _worst(glimpses: list[Glimpse]) -> Glimpse:
@@ -128,7 +151,7 @@ def _worst(glimpses: list[Glimpse]) -> Glimpse:
         visible=least.visible,
         least=min(glimpse.least for glimpse in glimpses),
         most=min(glimpse.most for glimpse in glimpses),
-        px_per_m=min(glimpse.px_per_m for glimpse in glimpses),
+        density=min((glimpse.density for glimpse in glimpses), key=lambda density: density.least),
         outside=least.outside,
         hidden_by=least.hidden_by,
         off_front_deg=least.off_front_deg,

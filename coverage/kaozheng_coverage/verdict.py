@@ -36,6 +36,7 @@ class Sight:
     visible : fraction 0-1 of the part's area that is inside the picture and unhidden
     visible_least : the same when the aim is off by its tolerance in the worst way
     px_per_m : worst-direction density, pixels per metre, the minimum over the visible part; 0 if none is visible
+    px_per_m_p5, px_per_m_median : its 5th percentile and its median over the visible part, by area
     hidden_by : ids of the occluders, the one that hides most first; "seat-07 person", "seat-07 monitor" for furniture
     outside : fraction 0-1 that lies outside the picture
     """
@@ -44,6 +45,8 @@ class Sight:
     visible: float
     visible_least: float
     px_per_m: float
+    px_per_m_p5: float
+    px_per_m_median: float
     outside: float
     hidden_by: tuple[str, ...]
     outcome: Outcome

@@ -17,9 +17,10 @@ from kaozheng_coverage.judge import judge_room
 from kaozheng_coverage.lens import fit_lens
 from kaozheng_coverage.person import Occluder
 from kaozheng_coverage.profile import Level, Part, Profile, Rule
+from kaozheng_coverage.projection import pixel_density
 from kaozheng_coverage.room import Desk, Monitor, Prism, Room, Seat, Zone, ZoneKind
 from kaozheng_coverage.shadows import room_occluders, solids_of
-from kaozheng_coverage.sight import Vantage
+from kaozheng_coverage.sight import Vantage, patches_of
 from kaozheng_coverage.verdict import Cause, Outcome, RoomVerdict
 from kaozheng_service.config.profiles import built_in_profiles
 
@@ -406,3 +407,22 @@ def test_a_spare_camera_is_asked_for_and_its_loss_takes_nothing() -> None:
     assert zone_verdict(place, rule, one, two).outcome is Outcome.PASS
     profile = Profile("own", 1, "stated here", {}, {ZoneKind.DOOR.value: rule})
     assert all(not loss.zones for loss in judge_room(place, (one, two), profile, mends=False).losses)
+
+
+def test_density_is_told_as_minimum_5th_percentile_and_median() -> None:
+    """A desk that runs away from a straight-down view: the three numbers against a fine grid of points."""
+    desk = Seat("01", (4.0, 4.0), 0.0, Desk(1.2, 3.0, 0.75), None)
+    eye = Camera("c", (4.0, 7.9, 2.8), (4.0, 4.0, 0.75), LENS, aim_tolerance_deg=0.0)
+    sight = part(judged(room(desk), eye), Part.DESK).sights[0]
+    assert sight.px_per_m <= sight.px_per_m_p5 <= sight.px_per_m_median
+    (patch,) = patches_of(desk, np.asarray(eye.position_m))[Part.DESK]
+    left, low, right, high = patch.outline.bounds
+    share = (np.arange(100) + 0.5) / 100
+    grid = np.stack(np.meshgrid(left + share * (right - left), low + share * (high - low)), -1).reshape(-1, 2)
+    # The sitter hides the near end from the front: only what is unhidden counts.
+    (_, shade), *_ = Vantage(eye.position_m, solids_of(room_occluders(room(desk)))).shades(desk)[Part.DESK]
+    grid = grid[shapely.contains_xy(shade.unhidden, grid)]
+    fine = pixel_density(eye, patch.to_room(grid), patch.tangents)
+    assert sight.px_per_m == pytest.approx(fine.min(), rel=0.03)
+    assert sight.px_per_m_p5 == pytest.approx(np.percentile(fine, 5), rel=0.06)
+    assert sight.px_per_m_median == pytest.approx(np.median(fine), rel=0.06)

@@ -109,7 +109,10 @@ def test_a_room_file_of_its_own_is_read(need):
     assert len(room_geometry(room).zones) == 3
 
 
-CALIBRATION = "lens: {calibration: {model: brown-conrady, fx: 1010, fy: 1008, cx: 960, cy: 540, coefficients: [-0.3, 0.1]}}"
+CALIBRATION = (
+    "lens: {calibration: {model: brown-conrady, fx: 1010, fy: 1008, cx: 960, cy: 540, "
+    "coefficients: [-0.3, 0.1]}}"
+)
 
 
 def with_lens(tmp_path: Path, lens: str) -> Path:
