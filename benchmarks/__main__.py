@@ -55,13 +55,13 @@ def _coverage() -> Rows:
         for camera in cameras:
             vantage = Vantage(camera.position_m, solids)
             for seat in room.seats:
-                vantage.shades(seat)
+                vantage.views(seat)
 
     patches = [
         (np.asarray(camera.position_m), patch)
         for camera in cameras
         for seat in room.seats
-        for shaded in Vantage(camera.position_m, solids).shades(seat).values()
+        for shaded in Vantage(camera.position_m, solids).views(seat).values()
         for patch, _ in shaded
     ]
 

@@ -12,7 +12,7 @@ from kaozheng_coverage.profile import Part, Profile, Rule
 from kaozheng_coverage.reason import part_reason
 from kaozheng_coverage.room import Room, Seat, ZoneKind
 from kaozheng_coverage.shadows import room_occluders, solids_of
-from kaozheng_coverage.sight import Glimpse, Target, Vantage
+from kaozheng_coverage.sight import Glimpse, Scenes, Target, Vantage
 from kaozheng_coverage.verdict import (
     Cause,
     LensReport,
@@ -99,6 +99,7 @@ class Judge:
         self.room = room
         self.profile = profile
         self._solids = solids_of(room_occluders(room))
+        self._scenes = Scenes(self._solids)
         self._vantages: dict[Point3, Vantage] = {}
 
     def target(
@@ -119,7 +120,7 @@ class Judge:
         if camera.position_m not in self._vantages:
             if len(self._vantages) >= _MOST_VANTAGES:
                 self._vantages.pop(next(iter(self._vantages)))
-            self._vantages[camera.position_m] = Vantage(camera.position_m, self._solids)
+            self._vantages[camera.position_m] = Vantage(camera.position_m, self._solids, self._scenes)
         return self._vantages[camera.position_m]
 
 

@@ -6,9 +6,6 @@ import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
-import numpy as np
-import shapely
-
 from kaozheng_coverage.adjust import middle, mounts, pan_tilt, turned, zoomed
 from kaozheng_coverage.arrays import Array
 from kaozheng_coverage.camera import Camera, Point3
@@ -16,7 +13,7 @@ from kaozheng_coverage.profile import Part, Rule
 from kaozheng_coverage.projection import in_picture, pixel_density
 from kaozheng_coverage.room import Room, Seat
 from kaozheng_coverage.shadows import Solids, room_occluders, solids_of
-from kaozheng_coverage.sight import Glimpse, Target, Vantage, target_key
+from kaozheng_coverage.sight import Glimpse, Scenes, Target, Vantage, target_key
 from kaozheng_coverage.verdict import Mend, Outcome, TargetVerdict
 
 JudgeOne = Callable[[Sequence[Camera]], TargetVerdict]
@@ -29,9 +26,8 @@ _DIRECTIONS = 16
 # Focal lengths tried, as factors, the least change first: from half to two and a half times, as varifocal domes span.
 _ZOOMS = tuple(factor for step in range(1, 10) for factor in (1.1**step, 1.1**-step) if 0.5 <= factor <= 2.5)
 _MOST_MOUNTS = 40
-_SAMPLES_A_SIDE = 7
-# Sampled fractions are this coarse (one row of samples): a candidate is dropped only if it fails by more.
-_SAMPLING_ERROR = 1.0 / _SAMPLES_A_SIDE
+# Sampled fractions are this coarse (one row of the grid): a candidate is dropped only if it fails by more.
+_SAMPLING_ERROR = 1.0 / 6
 _MOST_ROOM_CALLS = 4
 
 _RANK = {Outcome.FAIL: 0, Outcome.UNDETERMINED: 1, Outcome.PASS: 2}
@@ -137,6 +133,7 @@ class _Search:
             before = judge_all(cameras)
         self._before = {(_kind(one), one.id): one for one in before or ()} if judge_all else {}
         self._solids: Solids = solids_of(room_occluders(room))
+        self._scenes = Scenes(self._solids)
         self._vantages: dict[Point3, Vantage] = {}
         self._samples: dict[str, dict[Part, list[_Sampled]]] = {}
         self._name = f"seat {target.number}" if isinstance(target, Seat) else f"zone {target.id}"
@@ -275,22 +272,15 @@ class _Search:
 
     def _vantage(self, camera: Camera) -> Vantage:
         if camera.position_m not in self._vantages:
-            self._vantages[camera.position_m] = Vantage(camera.position_m, self._solids)
+            self._vantages[camera.position_m] = Vantage(camera.position_m, self._solids, self._scenes)
         return self._vantages[camera.position_m]
 
     def _sampled(self, camera: Camera) -> dict[Part, list[_Sampled]]:
         """For each part and stature the unhidden fraction of it and points in that."""
         if camera.id not in self._samples:
             self._samples[camera.id] = {
-                part: [
-                    _Sampled(
-                        float(shade.unhidden.area / patch.outline.area),
-                        patch.to_room(_samples(shade.unhidden)),
-                        patch.tangents,
-                    )
-                    for patch, shade in shaded
-                ]
-                for part, shaded in self._vantage(camera).shades(self._target).items()
+                part: [_Sampled(*one) for one in sampled]
+                for part, sampled in self._vantage(camera).samples(self._target).items()
             }
         return self._samples[camera.id]
 
@@ -357,20 +347,6 @@ def _margin(glimpse: Glimpse, rule: Rule, camera: Camera) -> float:
         return -1.0
     density = glimpse.px_per_m * (1.0 - camera.lens.spread / 2)
     return min(glimpse.least - rule.visible, density / rule.px_per_m - 1.0)
-
-
-def _samples(unhidden: shapely.Geometry) -> Array:
-    """Points inside what is unhidden, (N, 2); at least one."""
-    if unhidden.is_empty:
-        return np.zeros((1, 2))
-    left, low, right, high = unhidden.bounds
-    middles = (np.arange(_SAMPLES_A_SIDE) + 0.5) / _SAMPLES_A_SIDE
-    across, up = np.meshgrid(left + (right - left) * middles, low + (high - low) * middles)
-    inside = shapely.contains_xy(unhidden, across, up)
-    if not inside.any():
-        point = unhidden.representative_point()
-        return np.array([[point.x, point.y]])
-    return np.stack([across[inside], up[inside]], axis=1)
 
 
 def _place(point: Point3) -> str:

@@ -13,7 +13,8 @@ from kaozheng_coverage.person import CHAIR_HEIGHT_M, SHORT, STATURES, TALL, Stat
 from kaozheng_coverage.profile import Part
 from kaozheng_coverage.projection import to_camera_frame
 from kaozheng_coverage.room import Point2, Seat, Zone
-from kaozheng_coverage.targets import FLAT_ZONE_M, seat_patches
+from kaozheng_coverage.targets import seat_patches
+from kaozheng_coverage.volumes import is_flat
 
 # Edges are cut this fine before they are projected: at 2 m and 106 degrees f-theta a straight edge then misses the
 # bent one by less than 0.1 px.
@@ -71,7 +72,7 @@ def zone_outline(zone: Zone, camera: Camera) -> Array:
 
     A flat zone is its top surface. Of a zone that reaches behind the camera only what lies ahead is drawn.
     """
-    if zone.top_m - zone.bottom_m < FLAT_ZONE_M:
+    if is_flat(zone):
         outline = _flat(camera, _ring(zone.polygon, zone.top_m))
     else:
         pieces = [

@@ -6,14 +6,17 @@ import math
 from dataclasses import dataclass
 
 import numpy as np
+import shapely
 
 from kaozheng_coverage.arrays import Array
-from kaozheng_coverage.room import Point2, Seat
+from kaozheng_coverage.room import Point2, Seat, Zone
 
 # Seat surface above the floor. GB/T 3976-2014 gives 0.44 m for adults' school chairs (size 1).
 CHAIR_HEIGHT_M = 0.44
 # Middle of the body behind the desk's near edge: measured practice is 0.15 m (writing) to 0.35 m (leaning back).
 BEHIND_DESK_M = 0.25
+# GB/T 12985-1991 adds so much to a man's stature for his shoes.
+SHOES_M = 0.025
 # Corners of the polygon that stands for the round outline of a trunk or a head. Circumscribed, so it hides
 # a little too much (at most 1/cos(pi/8), 8%, at a corner) and never too little.
 _ROUND_CORNERS = 8
@@ -93,6 +96,38 @@ def monitor_id(seat: Seat) -> str:
 def desk_id(seat: Seat) -> str:
     """The name under which a seat's desk hides things."""
     return f"seat-{seat.number} desk"
+
+
+def invigilator_id(zone: Zone) -> str:
+    """The name under which whoever holds the bag in a seal-opening area hides things."""
+    return f"{zone.id} invigilator"
+
+
+def invigilator_occluders(zone: Zone, boundary: shapely.Polygon) -> tuple[Occluder, ...]:
+    """Who stands behind the bag: opposite to where it faces, at the area's rim, or as far back as the walls allow.
+
+    Standing man, P95 (GB/T 10000-1988): stature 1775 and shoulder height 1455 mm, and 25 mm of shoes (GB/T
+    12985-1991); breadths as of the tall sitter.
+    """
+    bearing = math.radians(zone.bearing_deg or 0.0)
+    forward = np.array([math.sin(bearing), math.cos(bearing)])
+    right = np.array([math.cos(bearing), -math.sin(bearing)])
+    ring = np.asarray(zone.polygon)
+    area = shapely.Polygon(zone.polygon)
+    middle = np.array([area.centroid.x, area.centroid.y])
+    half_depth = TALL.chest_depth_m / 2
+    behind = float(((ring - middle) @ -forward).max()) + half_depth
+    body = middle - forward * behind
+    while behind > 0 and not boundary.contains(shapely.Point(body).buffer(half_depth * 0.99)):
+        behind -= 0.05
+        body = middle - forward * behind
+    frame = SeatFrame(forward, right, body, body)
+    shoulders_m, top_m = 1.455 + SHOES_M, 1.775 + SHOES_M
+    name = invigilator_id(zone)
+    return (
+        Occluder(name, _ellipse(frame, TALL.shoulder_breadth_m / 2, half_depth), 0.0, shoulders_m),
+        Occluder(name, _ellipse(frame, TALL.head_breadth_m / 2, TALL.head_length_m / 2), shoulders_m, top_m),
+    )
 
 
 def seat_occluders(seat: Seat) -> tuple[Occluder, ...]:

@@ -9,8 +9,8 @@ import numpy as np
 import shapely
 
 from kaozheng_coverage.arrays import Array
-from kaozheng_coverage.person import Occluder, seat_occluders
-from kaozheng_coverage.room import Point2, Room
+from kaozheng_coverage.person import Occluder, invigilator_occluders, seat_occluders
+from kaozheng_coverage.room import Point2, Room, ZoneKind
 from kaozheng_coverage.targets import Patch
 
 # A solid counts from this fraction of the eye's distance off the plane to one minus it. The far cut drops what
@@ -65,7 +65,7 @@ def solids_of(occluders: Iterable[Occluder]) -> Solids:
 
 
 def room_occluders(room: Room) -> tuple[Occluder, ...]:
-    """Everything in a room that hides: obstacles, sitters, screens, desks, and the walls of its inner corners."""
+    """Everything in a room that hides: obstacles, people, screens, desks, and the walls of its inner corners."""
     occluders: list[Occluder] = []
     for solid in room.obstacles:
         for piece in _convex_pieces(shapely.Polygon(solid.footprint)):
@@ -78,6 +78,9 @@ def room_occluders(room: Room) -> tuple[Occluder, ...]:
                 occluders.append(Occluder("wall", piece, 0.0, room.height_m))
     for seat in room.seats:
         occluders.extend(seat_occluders(seat))
+    for zone in room.zones:
+        if zone.kind is ZoneKind.SEAL_OPENING:
+            occluders.extend(invigilator_occluders(zone, outline))
     return tuple(occluders)
 
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 import shapely
@@ -10,11 +12,13 @@ import shapely
 from kaozheng_coverage.arrays import Array
 from kaozheng_coverage.camera import Camera, Point3
 from kaozheng_coverage.profile import Part, Rule
-from kaozheng_coverage.projection import pixel_density
+from kaozheng_coverage.projection import pixel_density, project
+from kaozheng_coverage.rays import Hits, RayScene
 from kaozheng_coverage.room import Seat, Zone
 from kaozheng_coverage.shadows import Shade, Solids, cast
 from kaozheng_coverage.targets import Patch, off_front_deg, seat_patches, zone_patch
-from kaozheng_coverage.window import Bound, windows
+from kaozheng_coverage.volumes import SAMPLING_ERROR, Volume, is_flat, zone_volume
+from kaozheng_coverage.window import Bound, border_px, windows
 
 Target = Seat | Zone
 
@@ -64,34 +68,142 @@ class Glimpse:
         return self.off_front_deg is not None and limit is not None and self.off_front_deg >= limit
 
 
+class SurfaceView(NamedTuple):
+    """A flat piece of a target and how much of it is unhidden, exactly."""
+
+    patch: Patch
+    shade: Shade
+
+    def share(self) -> float:
+        """The unhidden fraction of its area, whatever a picture holds of it."""
+        return float(self.shade.unhidden.area / self.patch.outline.area)
+
+    def samples(self, eye: Array) -> tuple[Array, Array]:
+        """Points (N, 3) in what is unhidden, at least one, and the two directions (2, 3) of the surface there."""
+        return self.patch.to_room(_spread(self.shade.unhidden)), self.patch.tangents
+
+    def glimpse(self, camera: Camera, eye: Array) -> Glimpse:
+        """What a camera at the eye sees of it."""
+        patch, shade = self.patch, self.shade
+        total = patch.outline.area
+        framed = windows(camera, patch)
+        shown: dict[Bound, shapely.Geometry] = {}
+        for bound, window in framed.items():
+            shown[bound] = shade.unhidden if window is None else shapely.intersection(shade.unhidden, window)
+        stated = framed[Bound.STATED]
+        outside = 0.0
+        if stated is not None:
+            outside = 1.0 - float(shapely.area(shapely.intersection(patch.outline, stated))) / total
+        fractions = {bound: min(1.0, float(shapely.area(piece)) / total) for bound, piece in shown.items()}
+        # Tolerances only ever take away or add: rounding must not turn that round.
+        visible = fractions[Bound.STATED]
+        return Glimpse(
+            visible=visible,
+            least=min(visible, fractions[Bound.LEAST]),
+            most=max(visible, fractions[Bound.MOST]),
+            density=_density(camera, patch, shown[Bound.STATED]),
+            outside=max(0.0, outside),
+            hidden_by=shade.hidden_by,
+            off_front_deg=off_front_deg(patch, eye),
+            widest_deg=None,
+        )
+
+
+class VolumeView(NamedTuple):
+    """A zone's volume and which of its points are unhidden."""
+
+    volume: Volume
+    hits: Hits
+
+    def share(self) -> float:
+        """The unhidden fraction of its points."""
+        return float(self.hits.unhidden.mean())
+
+    def samples(self, eye: Array) -> tuple[Array, Array]:
+        """Its unhidden points (N, 3), or its middle, and the directions (2, 3) of the surface looked at."""
+        points = self.volume.points[self.hits.unhidden]
+        points = points if len(points) else self.volume.points.mean(axis=0)[None]
+        return points, self.volume.tangents(eye)
+
+    def glimpse(self, camera: Camera, eye: Array) -> Glimpse:
+        """What a camera at the eye sees of it. The tolerances include what so many points leave open."""
+        pixels = project(camera, self.volume.points)
+        unhidden = self.hits.unhidden
+        inside = camera.lens.inside(pixels)
+        least, most = _framed(camera, pixels, Bound.LEAST), _framed(camera, pixels, Bound.MOST)
+        shown = unhidden & inside
+        visible = float(shown.mean())
+        densities = pixel_density(camera, self.volume.points[shown], self.volume.tangents(eye))
+        return Glimpse(
+            visible=visible,
+            least=min(visible, max(0.0, _open(float((shown & least).mean()), -SAMPLING_ERROR))),
+            most=max(visible, min(1.0, _open(float((unhidden & (inside | most)).mean()), SAMPLING_ERROR))),
+            density=_density_of(densities, densities),
+            outside=1.0 - float(inside.mean()),
+            hidden_by=self.hits.hidden_by,
+            off_front_deg=self.volume.off_front_deg(eye),
+            widest_deg=self.volume.widest_deg,
+        )
+
+
+View = SurfaceView | VolumeView
+
+
 class Vantage:
     """Everything seen from one point, whatever the camera there looks at.
 
-    Shadows depend on the point alone, so a search over aims and lenses casts them once. Not safe for two threads.
+    What hides depends on the point alone, so a search over aims and lenses casts shadows and rays once. Flat pieces
+    are judged by exact shadows, volumes by rays. Not safe for two threads.
     """
 
-    def __init__(self, position_m: Point3, solids: Solids) -> None:
+    def __init__(self, position_m: Point3, solids: Solids, scenes: Scenes | None = None) -> None:
         self.position_m = position_m
         self._eye = np.asarray(position_m, dtype=np.float64)
         self._solids = solids
-        self._shades: dict[tuple[str, str], dict[Part, tuple[tuple[Patch, Shade], ...]]] = {}
+        self._scenes = scenes or Scenes(solids)
+        self._views: dict[tuple[str, str], dict[Part, tuple[View, ...]]] = {}
 
-    def shades(self, target: Target) -> dict[Part, tuple[tuple[Patch, Shade], ...]]:
-        """Each part of a target with its shade, one for every stature that matters."""
+    def views(self, target: Target) -> dict[Part, tuple[View, ...]]:
+        """Each part of a target as it is seen from here, one view for every stature that matters."""
         key = target_key(target)
-        if key not in self._shades:
-            self._shades[key] = {
-                part: tuple((patch, cast(self._eye, patch, self._solids)) for patch in patches)
-                for part, patches in patches_of(target, self._eye).items()
-            }
-        return self._shades[key]
+        if key not in self._views:
+            if isinstance(target, Zone) and not is_flat(target):
+                volume = zone_volume(target)
+                hits = self._scenes.without(volume.own).hits(self._eye, volume.points)
+                self._views[key] = {Part.AREA: (VolumeView(volume, hits),)}
+            else:
+                self._views[key] = {
+                    part: tuple(SurfaceView(patch, cast(self._eye, patch, self._solids)) for patch in patches)
+                    for part, patches in patches_of(target, self._eye).items()
+                }
+        return self._views[key]
 
     def glimpses(self, camera: Camera, target: Target) -> dict[Part, Glimpse]:
         """What a camera at this point sees of each part of a target."""
         return {
-            part: _worst([_glimpse(camera, self._eye, patch, shade) for patch, shade in shaded])
-            for part, shaded in self.shades(target).items()
+            part: _worst([view.glimpse(camera, self._eye) for view in views])
+            for part, views in self.views(target).items()
         }
+
+    def samples(self, target: Target) -> dict[Part, list[tuple[float, Array, Array]]]:
+        """For each part and stature the unhidden fraction, points in it and the directions of the surface there."""
+        return {
+            part: [(view.share(), *view.samples(self._eye)) for view in views]
+            for part, views in self.views(target).items()
+        }
+
+
+class Scenes:
+    """The ray scenes of one room: all solids, and all but a target's own. Built when first asked for."""
+
+    def __init__(self, solids: Solids) -> None:
+        self._solids = solids
+        self._scenes: dict[frozenset[str], RayScene] = {}
+
+    def without(self, names: frozenset[str]) -> RayScene:
+        if names not in self._scenes:
+            self._scenes[names] = RayScene(self._solids, names)
+        return self._scenes[names]
 
 
 def target_key(target: Target) -> tuple[str, str]:
@@ -100,35 +212,40 @@ def target_key(target: Target) -> tuple[str, str]:
 
 
 def patches_of(target: Target, eye: Array) -> dict[Part, tuple[Patch, ...]]:
-    """The parts of a seat, or the single part of a zone, as seen from ``eye``."""
+    """The flat pieces of a seat, or of a zone that is a surface, as seen from ``eye``."""
     if isinstance(target, Seat):
         return seat_patches(target, eye)
-    return {Part.AREA: (zone_patch(target, eye),)}
+    return {Part.AREA: (zone_patch(target),)}
 
 
-def _glimpse(camera: Camera, eye: Array, patch: Patch, shade: Shade) -> Glimpse:
-    total = patch.outline.area
-    framed = windows(camera, patch)
-    shown: dict[Bound, shapely.Geometry] = {}
-    for bound, window in framed.items():
-        shown[bound] = shade.unhidden if window is None else shapely.intersection(shade.unhidden, window)
-    stated = framed[Bound.STATED]
-    outside = 0.0
-    if stated is not None:
-        outside = 1.0 - float(shapely.area(shapely.intersection(patch.outline, stated))) / total
-    fractions = {bound: min(1.0, float(shapely.area(piece)) / total) for bound, piece in shown.items()}
-    # Tolerances only ever take away or add: rounding must not turn that round.
-    visible = fractions[Bound.STATED]
-    return Glimpse(
-        visible=visible,
-        least=min(visible, fractions[Bound.LEAST]),
-        most=max(visible, fractions[Bound.MOST]),
-        density=_density(camera, patch, shown[Bound.STATED]),
-        outside=max(0.0, outside),
-        hidden_by=shade.hidden_by,
-        off_front_deg=off_front_deg(patch, eye),
-        widest_deg=patch.widest_deg,
-    )
+def _framed(camera: Camera, pixels: Array, bound: Bound) -> np.ndarray:
+    """Which pixels (N, 2) lie in the picture with aim and lens off by their tolerance."""
+    if camera.aim_tolerance_deg == 0 and camera.lens.spread == 0:
+        return np.asarray(camera.lens.inside(pixels))
+    sign = float(bound.value)
+    tolerance_rad = sign * math.radians(camera.aim_tolerance_deg)
+    border = shapely.Polygon(border_px(camera.lens, tolerance_rad, sign * camera.lens.spread / 2))
+    known = np.asarray(np.isfinite(pixels).all(axis=1))
+    within = shapely.contains_xy(border, np.where(known[:, None], pixels, -1e9))
+    return np.asarray(known & np.asarray(within))
+
+
+def _open(fraction: float, error: float) -> float:
+    """A sampled fraction moved by its error; none and all of the points leave nothing open."""
+    return fraction if fraction in (0.0, 1.0) else fraction + error
+
+
+def _spread(unhidden: shapely.Geometry) -> Array:
+    """Points of an even grid inside what is unhidden, (N, 2); at least one."""
+    if unhidden.is_empty:
+        return np.zeros((1, 2))
+    left, low, right, high = unhidden.bounds
+    grid = np.array([left, low]) + _GRID * np.array([right - left, high - low])
+    inner = grid[shapely.contains_xy(unhidden, grid)]
+    if not len(inner):
+        point = unhidden.representative_point()
+        return np.array([[point.x, point.y]])
+    return np.asarray(inner)
 
 
 def _density(camera: Camera, patch: Patch, shown: shapely.Geometry) -> Density:
@@ -139,8 +256,14 @@ def _density(camera: Camera, patch: Patch, shown: shapely.Geometry) -> Density:
     grid = np.array([left, low]) + _GRID * np.array([right - left, high - low])
     inner = grid[shapely.contains_xy(shown, grid)]
     densities = pixel_density(camera, patch.to_room(np.concatenate([inner, rim])), patch.tangents)
-    spread = densities[: len(inner)] if len(inner) else densities
-    p5, median = np.percentile(spread, (5.0, 50.0))
+    return _density_of(densities, densities[: len(inner)] if len(inner) else densities)
+
+
+def _density_of(densities: Array, evenly: Array) -> Density:
+    """Of all that was measured the least; the percentiles of what was measured evenly."""
+    if not len(densities):
+        return Density(0.0, 0.0, 0.0)
+    p5, median = np.percentile(evenly, (5.0, 50.0))
     return Density(float(densities.min()), float(p5), float(median))
 
 

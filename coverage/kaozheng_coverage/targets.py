@@ -1,4 +1,4 @@
-"""What is looked at: the parts of a seat and the zones, as flat patches in the room."""
+"""What is looked at and is flat: the parts of a seat, and zones that are surfaces, as patches in the room."""
 
 from __future__ import annotations
 
@@ -18,11 +18,6 @@ from kaozheng_coverage.room import Point2, Seat, Zone
 HAND_THICKNESS_M = 0.03
 # Both forearms on the desk, elbow to elbow: as broad as the broadest shoulders (male P95).
 HANDS_WIDTH_M = 0.469
-# A zone flatter than this is a surface to look down on (a table with papers), not a volume.
-FLAT_ZONE_M = 0.3
-# A bag shown towards one side is not seen from farther round than this: at 75 degrees its width appears at a
-# quarter, and the writing across the seal is lost whatever the density along it.
-WRONG_SIDE_DEG = 75.0
 
 _UP = np.array([0.0, 0.0, 1.0])
 
@@ -38,7 +33,6 @@ class Patch:
     outline : polygon in the plane's own metres along the two tangents
     own : ids of the occluders that belong to the target itself and do not hide it
     front : (3,) unit vector, where the target faces; None if it faces nowhere
-    widest_deg : an eye farther off the front than this is on the wrong side unless a rule says otherwise
     """
 
     origin: Array
@@ -46,7 +40,6 @@ class Patch:
     outline: shapely.Polygon
     own: frozenset[str]
     front: Array | None = None
-    widest_deg: float | None = None
 
     @cached_property
     def normal(self) -> Array:
@@ -85,33 +78,14 @@ def seat_patches(seat: Seat, eye: Array) -> dict[Part, tuple[Patch, ...]]:
     return parts
 
 
-def zone_patch(zone: Zone, eye: Array) -> Patch:
-    """A zone as seen from ``eye``.
-
-    A flat zone is its top surface. A zone whose content faces somewhere (the sealed bag) is an upright patch across
-    its middle that faces there. Any other is an upright patch across its middle, turned towards the eye and as
-    wide as the zone looks from there.
-    """
-    area = shapely.Polygon(zone.polygon)
-    middle = (float(area.centroid.x), float(area.centroid.y))
-    if zone.top_m - zone.bottom_m < FLAT_ZONE_M:
-        return Patch(
-            np.array([0.0, 0.0, zone.top_m]),
-            np.array([[1.0, 0.0, 0.0], [0.0, 1.0, 0.0]]),
-            area,
-            frozenset(),
-        )
-    front = None
-    if zone.bearing_deg is not None:
-        bearing = math.radians(zone.bearing_deg)
-        towards = np.array([math.sin(bearing), math.cos(bearing)])
-        front = np.array([*towards, 0.0])
-    else:
-        towards = _towards(middle, eye, np.array([0.0, 1.0]))
-    across = np.array([-towards[1], towards[0]])
-    reach = (np.asarray(zone.polygon) - np.asarray(middle)) @ across
-    outline = shapely.box(reach.min(), zone.bottom_m, reach.max(), zone.top_m)
-    return _upright(middle, across, outline, frozenset(), front, None if front is None else WRONG_SIDE_DEG)
+def zone_patch(zone: Zone) -> Patch:
+    """The top of a flat zone."""
+    return Patch(
+        np.array([0.0, 0.0, zone.top_m]),
+        np.array([[1.0, 0.0, 0.0], [0.0, 1.0, 0.0]]),
+        shapely.Polygon(zone.polygon),
+        frozenset(),
+    )
 
 
 def off_front_deg(patch: Patch, eye: Array) -> float | None:
@@ -158,14 +132,9 @@ def _on_desk(seat: Seat, width_m: float, depth_m: float, height_m: float) -> Pat
 
 
 def _upright(
-    middle: Point2,
-    across: Array,
-    outline: shapely.Polygon,
-    own: frozenset[str],
-    front: Array | None,
-    widest_deg: float | None = None,
+    middle: Point2, across: Array, outline: shapely.Polygon, own: frozenset[str], front: Array
 ) -> Patch:
-    return Patch(np.array([*middle, 0.0]), np.array([[*across, 0.0], _UP]), outline, own, front, widest_deg)
+    return Patch(np.array([*middle, 0.0]), np.array([[*across, 0.0], _UP]), outline, own, front)
 
 
 def _towards(middle: Point2, eye: Array, otherwise: Array) -> Array:

@@ -154,6 +154,8 @@ def occluder_name(occluder: str) -> str:
     """``seat-07 monitor`` is 座位07显示器, ``pillar-1`` 立柱1; what has no word here keeps its id."""
     if match := re.fullmatch(r"seat-(\S+) (\w+)", occluder):
         return f"座位{match[1]}{_FURNITURE.get(match[2], match[2])}"
+    if match := re.fullmatch(r"(\S+) invigilator", occluder):
+        return f"区域{match[1]}的监考员"
     if (match := re.fullmatch(r"([a-z]+)-?(\d*)", occluder)) and match[1] in _OBSTACLES:
         return f"{_OBSTACLES[match[1]]}{match[2]}"
     return f"“{occluder}”"

@@ -84,8 +84,8 @@ def test_a_pillar_hides_the_seat_behind_it():
 
 def test_a_screen_hides_the_hands_from_the_front():
     low = camera("front", 4, 7.8, z=1.2)
-    without = part(judged(room(seat("01", 4, 4)), low), Part.HANDS).sights[0]
-    with_screen = part(judged(room(seat("01", 4, 4, MONITOR)), low), Part.HANDS).sights[0]
+    without = part(judged(room(seat("01", 4, 4), zones=()), low), Part.HANDS).sights[0]
+    with_screen = part(judged(room(seat("01", 4, 4, MONITOR), zones=()), low), Part.HANDS).sights[0]
     assert with_screen.visible < 0.2 < without.visible
     assert with_screen.hidden_by[0] == "seat-01 monitor"
 
@@ -96,7 +96,7 @@ def test_the_own_back_hides_the_hands_from_behind():
 
 
 def test_the_neighbour_in_front_hides_a_face_from_a_low_camera():
-    place = room(seat("01", 4, 2.5), seat("02", 4, 4))
+    place = room(seat("01", 4, 2.5), seat("02", 4, 4), zones=())
     assert (
         part(judged(place, camera("front", 4, 7.8, z=1.1)), Part.HEAD).sights[0].hidden_by[0]
         == "seat-02 person"
@@ -241,42 +241,6 @@ def test_the_verdict_does_not_depend_on_which_way_the_plan_lies(turn, spot):
             assert now.sights[0].px_per_m == pytest.approx(was.sights[0].px_per_m, rel=0.02, abs=0.5)
 
 
-@settings(max_examples=25, deadline=None)
-@given(
-    spot=SPOTS, pillar=st.tuples(st.floats(1, 7), st.floats(1, 7), st.floats(0.1, 0.4), st.floats(0.5, 3.2))
-)
-def test_exact_shadows_agree_with_rays(spot, pillar):
-    """Embree, given the same solids as triangles, sees the same fraction of every patch."""
-    from embreex import rtcore_scene
-    from embreex.mesh_construction import TriangleMesh
-
-    x, y, z = spot
-    obstacle = box("pillar", *pillar)
-    assume(not shapely.Polygon(obstacle.footprint).buffer(0.05).contains(shapely.Point(x, y)))
-    place = room(
-        seat("01", 3, 3, MONITOR), seat("02", 5, 3.5, MONITOR), seat("03", 3.4, 5), obstacles=(obstacle,)
-    )
-    occluders = room_occluders(place)
-    vantage, eye = Vantage((x, y, z), solids_of(occluders)), np.array([x, y, z])
-    for target in (*place.seats, *place.zones):
-        for which, shaded in vantage.shades(target).items():
-            for patch, shade in shaded:
-                if float(patch.normal @ (eye - patch.origin)) < 0.05:
-                    continue
-                scene = rtcore_scene.EmbreeScene()
-                others = [one for one in occluders if one.id not in patch.own]
-                TriangleMesh(scene, np.concatenate([_triangles(one) for one in others]).astype(np.float32))
-                points = _grid(patch.outline)
-                aims = patch.to_room(points) - eye
-                reach = np.linalg.norm(aims, axis=1)
-                origins = np.broadcast_to(eye, aims.shape).astype(np.float32)
-                hits = scene.run(origins, (aims / reach[:, None]).astype(np.float32), query="DISTANCE")
-                seen = float((hits >= reach - 1e-3).mean())
-                exact = shade.unhidden.area / patch.outline.area
-                # The grid's own error: a boundary through the patch misjudges about one row of samples.
-                assert seen == pytest.approx(exact, abs=0.06), (target, which)
-
-
 @settings(max_examples=20, deadline=None)
 @given(first=SPOTS, second=SPOTS)
 def test_one_more_camera_never_fails_what_passed(first, second):
@@ -311,7 +275,7 @@ def test_a_box_s_shadow_is_as_long_as_similar_triangles_say(eye_m, top_m, away_m
     # The eye stands over the box's near edge, so only the far edge throws a shadow beyond the box.
     desk = Seat("01", (0.0, 0.5 + far_edge), 0.0, dataclasses.replace(DESK, depth_m=0.4), None)
     occluders = [Occluder(wide.id, wide.footprint, wide.bottom_m, wide.top_m)]
-    shades = Vantage((0.0, 0.5, eye_m), solids_of(occluders)).shades(desk)
+    shades = Vantage((0.0, 0.5, eye_m), solids_of(occluders)).views(desk)
     ((_, shade),) = shades[Part.DESK]
     # The desk's middle lies on the shadow's end: half of it is hidden.
     assert shade.unhidden.area / (DESK.width_m * 0.4) == pytest.approx(0.5, abs=1e-4)
@@ -420,7 +384,7 @@ def test_density_is_told_as_minimum_5th_percentile_and_median() -> None:
     share = (np.arange(100) + 0.5) / 100
     grid = np.stack(np.meshgrid(left + share * (right - left), low + share * (high - low)), -1).reshape(-1, 2)
     # The sitter hides the near end from the front: only what is unhidden counts.
-    (_, shade), *_ = Vantage(eye.position_m, solids_of(room_occluders(room(desk)))).shades(desk)[Part.DESK]
+    (_, shade), *_ = Vantage(eye.position_m, solids_of(room_occluders(room(desk)))).views(desk)[Part.DESK]
     grid = grid[shapely.contains_xy(shade.unhidden, grid)]
     fine = pixel_density(eye, patch.to_room(grid), patch.tangents)
     assert sight.px_per_m == pytest.approx(fine.min(), rel=0.03)
