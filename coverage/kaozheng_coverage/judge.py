@@ -8,6 +8,7 @@ from kaozheng_coverage.camera import Camera, Point3
 from kaozheng_coverage.check import check_room
 from kaozheng_coverage.loss import camera_losses
 from kaozheng_coverage.mend import find_mend
+from kaozheng_coverage.outcome import sight_outcome
 from kaozheng_coverage.profile import Part, Profile, Rule
 from kaozheng_coverage.reason import part_reason
 from kaozheng_coverage.room import Room, Seat, ZoneKind
@@ -73,7 +74,7 @@ def judge_room(
         room_id=room.id,
         profile_id=profile.id,
         profile_version=profile.version,
-        outcome=_worst([one.outcome for one in judged]),
+        outcome=worst_outcome([one.outcome for one in judged]),
         seats=tuple(judged[: len(room.seats)]),
         zones=tuple(judged[len(room.seats) :]),
         lenses=tuple(
@@ -106,17 +107,21 @@ class Judge:
         self, target: Target, cameras: Sequence[Camera], unverified: frozenset[str] = frozenset()
     ) -> TargetVerdict:
         """The verdict of one seat or zone, without a mend."""
-        glimpses = {camera.id: self._vantage(camera).glimpses(camera, target) for camera in cameras}
         parts = tuple(
             _judge_part(
-                part, rule, cameras, {name: seen[part] for name, seen in glimpses.items()}, unverified
+                part,
+                rule,
+                cameras,
+                {camera.id: self.vantage(camera).glimpse(camera, target, part) for camera in cameras},
+                unverified,
             )
-            for part, rule in _rules(target, self.profile).items()
+            for part, rule in rules_of(target, self.profile).items()
         )
         name, kind = (target.number, "seat") if isinstance(target, Seat) else (target.id, target.kind.value)
-        return TargetVerdict(name, kind, _worst([part.outcome for part in parts]), parts, None)
+        return TargetVerdict(name, kind, worst_outcome([part.outcome for part in parts]), parts, None)
 
-    def _vantage(self, camera: Camera) -> Vantage:
+    def vantage(self, camera: Camera) -> Vantage:
+        """What is seen from where a camera stands, its shadows cast once."""
         if camera.position_m not in self._vantages:
             if len(self._vantages) >= _MOST_VANTAGES:
                 self._vantages.pop(next(iter(self._vantages)))
@@ -142,7 +147,8 @@ def _mend(
     )
 
 
-def _rules(target: Target, profile: Profile) -> dict[Part, Rule | None]:
+def rules_of(target: Target, profile: Profile) -> dict[Part, Rule | None]:
+    """The rule of each part of a target that is judged; None where the profile has none."""
     if isinstance(target, Seat):
         return dict(profile.seat) or {Part.HEAD: None}
     return {Part.AREA: profile.zones.get(target.kind.value)}
@@ -184,7 +190,7 @@ def _judge_part(
 
 
 def _sight(camera: Camera, glimpse: Glimpse, rule: Rule | None, unverified: bool) -> Sight:
-    outcome, cause = _outcome(camera, glimpse, rule, unverified)
+    outcome, cause = sight_outcome(camera, glimpse, rule, unverified)
     return Sight(
         camera_id=camera.id,
         visible=glimpse.visible,
@@ -199,39 +205,12 @@ def _sight(camera: Camera, glimpse: Glimpse, rule: Rule | None, unverified: bool
     )
 
 
-def _outcome(
-    camera: Camera, glimpse: Glimpse, rule: Rule | None, unverified: bool
-) -> tuple[Outcome, Cause | None]:
-    """Pass or fail only where every aim and focal length within the tolerances would say the same."""
-    if rule is None:
-        return Outcome.UNDETERMINED, Cause.NO_RULE
-    if rule.facing_deg is not None and glimpse.off_front_deg is None:
-        return Outcome.UNDETERMINED, Cause.NO_FRONT
-    if glimpse.wrong_side(rule):
-        return Outcome.FAIL, Cause.WRONG_SIDE
-    # The stated angles leave the focal length open by this fraction either way, and the density with it.
-    play = camera.lens.spread / 2
-    if glimpse.most < rule.visible:
-        return Outcome.FAIL, _shortage(glimpse, rule)
-    if glimpse.visible > 0 and glimpse.px_per_m * (1 + play) < rule.px_per_m:
-        return Outcome.FAIL, Cause.TOO_FEW_PIXELS
-    if unverified or glimpse.least < rule.visible or glimpse.px_per_m * (1 - play) < rule.px_per_m:
-        return Outcome.UNDETERMINED, Cause.NOT_VERIFIED
-    return Outcome.PASS, None
-
-
-def _shortage(glimpse: Glimpse, rule: Rule) -> Cause:
-    """What takes the larger part away: the picture's border, or what stands in front."""
-    hidden = 1.0 - glimpse.outside - glimpse.visible
-    return Cause.OUT_OF_VIEW if glimpse.outside >= hidden else Cause.HIDDEN
-
-
 def _headroom(sight: Sight, rule: Rule) -> float:
     """How far a sight is above the rule in its scarcer quantity, as a fraction of what the rule asks."""
     return min(sight.visible / rule.visible, sight.px_per_m / rule.px_per_m) - 1.0
 
 
-def _worst(outcomes: Sequence[Outcome]) -> Outcome:
+def worst_outcome(outcomes: Sequence[Outcome]) -> Outcome:
     """A room without targets has nothing that could be shown to be covered: undetermined."""
     for outcome in _WORST_FIRST:
         if outcome in outcomes:

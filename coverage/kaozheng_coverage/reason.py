@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from kaozheng_coverage.profile import Part, Rule
 from kaozheng_coverage.verdict import Cause, Outcome, Sight
 
-_NAMES = {
+PART_NAMES = {
     Part.HEAD: "head",
     Part.TORSO: "torso",
     Part.HANDS: "hands",
@@ -25,7 +25,7 @@ def part_reason(
     unverified: frozenset[str],
 ) -> str:
     """Why a part has its outcome; ``sights`` best first, the rule's ``cameras``-th decides."""
-    name = _NAMES[part]
+    name = PART_NAMES[part]
     needed = f"{rule.visible:.0%} of the {name} at {rule.px_per_m:g} px/m"
     if rule.facing_deg is not None:
         needed += f" from within {rule.facing_deg:g} degrees of its front"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict
 from typing import Any
 
-from kaozheng_coverage.verdict import Outcome, PartVerdict, RoomVerdict, Sight, TargetVerdict
+from kaozheng_coverage.verdict import Draws, Outcome, PartVerdict, RoomVerdict, Sight, TargetVerdict
 
 SCHEMA = "kaozheng/coverage/1"
 
@@ -37,6 +37,25 @@ def verdict_json(verdict: RoomVerdict) -> dict[str, Any]:
         "losses": [
             {"camera": loss.camera_id, "seats": list(loss.seats), "zones": list(loss.zones)}
             for loss in verdict.losses
+        ],
+        "tolerances": [asdict(one) for one in verdict.tolerances],
+        "draws": _draws(verdict.draws),
+    }
+
+
+def _draws(draws: Draws | None) -> dict[str, Any] | None:
+    if draws is None:
+        return None
+    return {
+        "draws": draws.draws,
+        "passed": draws.passed,
+        "probability": round(draws.probability, 4),
+        "confidence": draws.confidence,
+        "left_out": draws.left_out,
+        "measure": draws.measure,
+        "targets": [
+            {"id": one.id, "kind": one.kind, "passed": one.passed, "part": one.part, "measure": one.measure}
+            for one in draws.targets
         ],
     }
 

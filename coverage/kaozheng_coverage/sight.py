@@ -22,6 +22,8 @@ from kaozheng_coverage.window import Bound, border_px, windows
 
 Target = Seat | Zone
 
+SEAT_PARTS = (Part.HEAD, Part.TORSO, Part.HANDS, Part.DESK)
+
 # Density is taken at the corners of what is visible and along its edges at least this often.
 _SAMPLE_M = 0.15
 _LEAST_AREA_M2 = 1e-8
@@ -87,10 +89,9 @@ class SurfaceView(NamedTuple):
         patch, shade = self.patch, self.shade
         total = patch.outline.area
         framed = windows(camera, patch)
-        shown: dict[Bound, shapely.Geometry] = {}
-        for bound, window in framed.items():
-            shown[bound] = shade.unhidden if window is None else shapely.intersection(shade.unhidden, window)
         stated = framed[Bound.STATED]
+        pieces = {id(window): _within(shade.unhidden, window) for window in framed.values()}
+        shown = {bound: pieces[id(window)] for bound, window in framed.items()}
         outside = 0.0
         if stated is not None:
             outside = 1.0 - float(shapely.area(shapely.intersection(patch.outline, stated))) / total
@@ -161,29 +162,37 @@ class Vantage:
         self._eye = np.asarray(position_m, dtype=np.float64)
         self._solids = solids
         self._scenes = scenes or Scenes(solids)
-        self._views: dict[tuple[str, str], dict[Part, tuple[View, ...]]] = {}
+        self._patches: dict[tuple[str, str], dict[Part, tuple[Patch, ...]]] = {}
+        self._views: dict[tuple[tuple[str, str], Part], tuple[View, ...]] = {}
 
     def views(self, target: Target) -> dict[Part, tuple[View, ...]]:
         """Each part of a target as it is seen from here, one view for every stature that matters."""
-        key = target_key(target)
-        if key not in self._views:
-            if isinstance(target, Zone) and not is_flat(target):
-                volume = zone_volume(target)
-                hits = self._scenes.without(volume.own).hits(self._eye, volume.points)
-                self._views[key] = {Part.AREA: (VolumeView(volume, hits),)}
-            else:
-                self._views[key] = {
-                    part: tuple(SurfaceView(patch, cast(self._eye, patch, self._solids)) for patch in patches)
-                    for part, patches in patches_of(target, self._eye).items()
-                }
-        return self._views[key]
+        return {part: self._part_views(target, part) for part in parts_of(target)}
 
     def glimpses(self, camera: Camera, target: Target) -> dict[Part, Glimpse]:
         """What a camera at this point sees of each part of a target."""
-        return {
-            part: _worst([view.glimpse(camera, self._eye) for view in views])
-            for part, views in self.views(target).items()
-        }
+        return {part: self.glimpse(camera, target, part) for part in parts_of(target)}
+
+    def glimpse(self, camera: Camera, target: Target, part: Part) -> Glimpse:
+        """What a camera at this point sees of one part of a target."""
+        return _worst([view.glimpse(camera, self._eye) for view in self._part_views(target, part)])
+
+    def _part_views(self, target: Target, part: Part) -> tuple[View, ...]:
+        key = target_key(target)
+        if (key, part) not in self._views:
+            self._views[key, part] = self._seen(target, part)
+        return self._views[key, part]
+
+    def _seen(self, target: Target, part: Part) -> tuple[View, ...]:
+        if isinstance(target, Zone) and not is_flat(target):
+            volume = zone_volume(target)
+            return (VolumeView(volume, self._scenes.without(volume.own).hits(self._eye, volume.points)),)
+        key = target_key(target)
+        if key not in self._patches:
+            self._patches[key] = patches_of(target, self._eye)
+        return tuple(
+            SurfaceView(patch, cast(self._eye, patch, self._solids)) for patch in self._patches[key][part]
+        )
 
     def samples(self, target: Target) -> dict[Part, list[tuple[float, Array, Array]]]:
         """For each part and stature the unhidden fraction, points in it and the directions of the surface there."""
@@ -206,9 +215,18 @@ class Scenes:
         return self._scenes[names]
 
 
+def _within(unhidden: shapely.Geometry, window: shapely.Geometry | None) -> shapely.Geometry:
+    return unhidden if window is None else shapely.intersection(unhidden, window)
+
+
 def target_key(target: Target) -> tuple[str, str]:
     """What tells one target of a room from another."""
     return ("seat", target.number) if isinstance(target, Seat) else ("zone", target.id)
+
+
+def parts_of(target: Target) -> tuple[Part, ...]:
+    """The parts a target is judged by."""
+    return SEAT_PARTS if isinstance(target, Seat) else (Part.AREA,)
 
 
 def patches_of(target: Target, eye: Array) -> dict[Part, tuple[Patch, ...]]:

@@ -23,6 +23,7 @@ class Cause(StrEnum):
     WRONG_SIDE = "wrong_side"  # the camera looks at the back of a target that faces away
     TOO_FEW_CAMERAS = "too_few_cameras"
     NOT_VERIFIED = "not_verified"  # passes only if the pose, the lens or the live picture is as stated
+    NOT_ROBUST = "not_robust"  # passes as stated, but not in every draw of what may be off
     NO_RULE = "no_rule"
     NO_FRONT = "no_front"  # the rule asks for a front, and the room file does not say where the target faces
 
@@ -74,11 +75,24 @@ class Mend:
 
 
 @dataclass(frozen=True, slots=True)
+class TargetDraws:
+    """In how many draws a target passed; which part was lost most often, and what to measure better for it."""
+
+    id: str
+    kind: str
+    draws: int
+    passed: int
+    part: Part | None = None
+    measure: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class PartVerdict:
     """One part of one target. ``sights`` has one entry per camera, best first.
 
     ``margin_visible`` and ``margin_px_per_m`` are how far the deciding camera (the k-th best) is above
     (positive) or below (negative) the rule. ``reason`` is one plain English sentence naming camera and occluder.
+    ``drawn`` tells how often the target passed where that is what decides (cause NOT_ROBUST).
     """
 
     part: Part
@@ -89,6 +103,7 @@ class PartVerdict:
     margin_visible: float
     margin_px_per_m: float
     sights: tuple[Sight, ...]
+    drawn: TargetDraws | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,6 +147,42 @@ class CameraLoss:
 
 
 @dataclass(frozen=True, slots=True)
+class CameraTolerance:
+    """How far a camera can be turned, degrees, either way, before a target that passes is lost; None beyond 10.
+
+    ``depending`` counts the parts of targets that pass by this camera alone; ``first_lost`` is what goes first.
+    """
+
+    camera_id: str
+    pan_deg: float | None
+    tilt_deg: float | None
+    roll_deg: float | None
+    depending: int
+    first_lost: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Draws:
+    """The room judged again and again with pose, lens and layout off together.
+
+    Attributes
+    ----------
+    passed : in how many of ``draws`` every target judged passed
+    probability : that the room as it really stands passes, at least so much with ``confidence``; both 0-1
+    left_out : targets that fail as stated and are not asked
+    measure : what to measure better: "aim", "mount", "lens" or "layout"; None where all draws pass or none helps
+    """
+
+    draws: int
+    passed: int
+    probability: float
+    confidence: float
+    left_out: int
+    targets: tuple[TargetDraws, ...]
+    measure: str | None
+
+
+@dataclass(frozen=True, slots=True)
 class RoomVerdict:
     """The verdict of a whole room under one profile, with the inputs' warnings.
 
@@ -147,6 +198,8 @@ class RoomVerdict:
     lenses: tuple[LensReport, ...]
     warnings: tuple[str, ...]
     losses: tuple[CameraLoss, ...] = ()
+    tolerances: tuple[CameraTolerance, ...] = ()
+    draws: Draws | None = None
 
     @property
     def targets(self) -> tuple[TargetVerdict, ...]:

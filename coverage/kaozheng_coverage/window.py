@@ -53,7 +53,8 @@ def windows(camera: Camera, patch: Patch) -> dict[Bound, shapely.Geometry | None
     seen = np.isfinite(pixels).all(axis=1)
     rotation = axes(camera)
     found: dict[Bound, shapely.Geometry | None] = {}
-    for bound in Bound:
+    exact = camera.aim_tolerance_deg == 0 and camera.lens.spread == 0
+    for bound in (Bound.STATED,) if exact else Bound:
         border = _border(camera.lens, camera.aim_tolerance_deg, bound)
         if seen.all() and camera.lens.image_circle_rad is None:
             # The bent image of the patch's rim lies within 2 px of the chords between its points.
@@ -67,7 +68,7 @@ def windows(camera: Camera, patch: Patch) -> dict[Bound, shapely.Geometry | None
                 found[bound] = shapely.Polygon()
                 continue
         found[bound] = shapely.union_all([_on_plane(camera, loop @ rotation, patch) for loop in border.loops])
-    return found
+    return dict.fromkeys(Bound, found[Bound.STATED]) if exact else found
 
 
 def border_px(lens: Lens, shrink_rad: float = 0.0, zoom: float = 0.0) -> Array:

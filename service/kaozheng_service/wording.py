@@ -10,7 +10,16 @@ import re
 
 from kaozheng_coverage.profile import Level, Part, Rule
 from kaozheng_coverage.room import ZoneKind
-from kaozheng_coverage.verdict import Cause, Mend, Outcome, PartVerdict, Sight, TargetVerdict
+from kaozheng_coverage.verdict import (
+    CameraTolerance,
+    Cause,
+    Draws,
+    Mend,
+    Outcome,
+    PartVerdict,
+    Sight,
+    TargetVerdict,
+)
 from kaozheng_vision.diagnose import Diagnosis, Fault, Finding, Judgement
 from kaozheng_vision.reach import Failure
 
@@ -49,7 +58,9 @@ _CAUSES = {
     Cause.NOT_VERIFIED: "未经核实",
     Cause.NO_RULE: "规则未作规定",
     Cause.NO_FRONT: "未注明朝向",
+    Cause.NOT_ROBUST: "测量误差内不能保证达标",
 }
+_MEASURES = {"aim": "摄像机朝向", "mount": "摄像机位置", "lens": "镜头视角", "layout": "桌位"}
 _INSPECTION_OUTCOMES = {"accepted": "合格", "conditional": "有条件合格", "rejected": "不合格"}
 _GAP_CAUSES = {
     "stream_lost": "视频流中断",
@@ -190,12 +201,35 @@ def cause_sentence(target: TargetVerdict, part: PartVerdict) -> str:
             return f"{subject}只拍到背面（{best}不在其正面一侧）"
         case Cause.TOO_FEW_CAMERAS:
             return f"{subject}只有{good}台摄像机达到要求（要求{rule.needed}台；{best}可见{seen}）"
+        case Cause.NOT_ROBUST if part.drawn is not None:
+            drawn = part.drawn
+            better = f"，须更准确测量{_MEASURES[drawn.measure]}" if drawn.measure else ""
+            return f"{subject}标称达标，但计入测量误差后{drawn.draws}次抽样中{drawn.passed}次达标{better}（{best}）"
         case Cause.NOT_VERIFIED if sight.visible_least < rule.visible:
             least = _share(sight.visible_least)
             return f"{subject}标称可见{seen}，朝向偏差最不利时{least}（要求{needed}；{best}）"
         case Cause.NOT_VERIFIED:
             return f"{subject}标称达标，但机位姿态、镜头或实时画面未经核实（{best}）"
     return f"{subject}{cause_name(part.cause)}"
+
+
+def draws_sentence(drawn: Draws | None) -> str:
+    """How sure the verdict is: 59次抽样中59次全部达标，达标概率不低于95%（置信度95%）."""
+    if drawn is None or not drawn.targets:
+        return ""
+    text = (
+        f"计入姿态、镜头与桌位误差，{drawn.draws}次抽样中{drawn.passed}次全部达标"
+        f"（标称不合格的{drawn.left_out}项除外），达标概率不低于{_share(drawn.probability)}（置信度{drawn.confidence:.0%}）"
+    )
+    return text if drawn.measure is None else f"{text}；须更准确测量{_MEASURES[drawn.measure]}"
+
+
+def tolerance_sentence(one: CameraTolerance) -> str:
+    """How far a camera may turn: 水平8.5°、俯仰>10°、旋转>10°，首先丢失seat 19."""
+    if not one.depending:
+        return "无独有目标，转动无损失"
+    turns = (("水平", one.pan_deg), ("俯仰", one.tilt_deg), ("旋转", one.roll_deg))
+    return "、".join(f"{name}{'>10' if angle is None else f'{angle:g}'}°" for name, angle in turns)
 
 
 def cameras_rule(rule: Rule) -> str:

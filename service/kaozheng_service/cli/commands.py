@@ -40,19 +40,29 @@ def coverage(
     plan: Annotated[
         Path | None, typer.Option(help="write the plan with the verdicts to this SVG file")
     ] = None,
+    draws: Annotated[
+        int, typer.Option(min=0, max=10000, help="worlds in which pose, lens and layout are off together")
+    ] = 59,
     as_json: JsonOption = False,
 ) -> None:
     """Judge by geometry alone whether the cameras cover every seat and zone of a room."""
-    from kaozheng_coverage.judge import judge_room
+    from kaozheng_coverage.assess import assess_room
     from kaozheng_coverage.plan import plan_svg
     from kaozheng_coverage.report import verdict_json
 
-    from kaozheng_service.cli.tables import print_verdict
+    from kaozheng_service.cli.tables import TaskBars, print_verdict
     from kaozheng_service.config.geometry import room_cameras, room_geometry, room_profile
 
     site, entry = _room(room, config)
     geometry, cameras = room_geometry(entry), room_cameras(entry)
-    verdict = judge_room(geometry, cameras, room_profile(site, entry))
+    with TaskBars(shown=not as_json) as bars:
+        verdict = assess_room(
+            geometry,
+            cameras,
+            room_profile(site, entry),
+            draws=draws,
+            progress=bars.task(f"judging {entry.name}"),
+        )
     if plan is not None:
         plan.write_text(plan_svg(geometry, cameras, verdict), encoding="utf-8")
     if as_json:

@@ -6,8 +6,9 @@ from collections.abc import Callable
 from types import TracebackType
 from typing import Any
 
+from kaozheng_coverage.assess import MEASURES
 from kaozheng_coverage.room import Room
-from kaozheng_coverage.verdict import Outcome, RoomVerdict, TargetVerdict
+from kaozheng_coverage.verdict import CameraTolerance, Draws, Outcome, RoomVerdict, TargetVerdict
 from kaozheng_vision.diagnose import Diagnosis, Judgement
 from rich.console import Console
 from rich.markup import escape
@@ -90,6 +91,10 @@ def print_verdict(room: Room, verdict: RoomVerdict) -> None:
             f"without {escape(loss.camera_id)}: {escape(', '.join(lost)) or 'nothing'} would no longer pass",
             soft_wrap=True,
         )
+    for one in verdict.tolerances:
+        console.print(f"{escape(one.camera_id)} {_tolerance(one)}", soft_wrap=True)
+    if verdict.draws is not None:
+        console.print(_draws(verdict.draws), soft_wrap=True)
     for warning in verdict.warnings:
         console.print(f"[yellow]note[/yellow]: {escape(warning)}", soft_wrap=True)
     counts = {outcome: sum(target.outcome is outcome for target in verdict.targets) for outcome in Outcome}
@@ -97,6 +102,27 @@ def print_verdict(room: Room, verdict: RoomVerdict) -> None:
         f"{_MARKS[verdict.outcome]}: {len(verdict.seats)} seats and {len(verdict.zones)} zones; "
         + ", ".join(f"{count} {outcome.value}" for outcome, count in counts.items())
     )
+
+
+def _tolerance(one: CameraTolerance) -> str:
+    if not one.depending:
+        return "can be turned without a loss: the other cameras show what it shows"
+    turns = (("pan", one.pan_deg), ("tilt", one.tilt_deg), ("roll", one.roll_deg))
+    said = ", ".join(f"{name} {'over 10' if angle is None else f'{angle:g}'}" for name, angle in turns)
+    first = f"; {one.first_lost} is lost first" if one.first_lost else ""
+    return escape(f"can be off by so many degrees before anything is lost: {said}{first}")
+
+
+def _draws(drawn: Draws) -> str:
+    judged = len(drawn.targets)
+    if not judged:
+        return "no draws of what may be off: every target fails as stated"
+    text = (
+        f"{drawn.passed} of {drawn.draws} draws of what may be off in pose, lens and layout pass all {judged} targets "
+        f"that do not fail as stated: at least {drawn.probability:.0%} of such worlds would, "
+        f"with {drawn.confidence:.0%} confidence"
+    )
+    return text if drawn.measure is None else f"{text}; measure {MEASURES[drawn.measure]} better"
 
 
 def _reason(target: TargetVerdict) -> str:

@@ -12,7 +12,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Protocol
 
-from kaozheng_coverage.judge import judge_room
+from kaozheng_coverage.assess import assess_room
 from kaozheng_coverage.verdict import RoomVerdict
 from kaozheng_vision.diagnose import diagnose
 from kaozheng_vision.probe import WORKERS, ProbeResult, probe
@@ -182,7 +182,7 @@ def _judge(site: Site, room: RoomConfig, probes: Probes) -> RoomVerdict:
         for camera in room.cameras
         if not (result := probes[room.id, camera.id]).ok or result.size_matches is not True
     }
-    return judge_room(
+    return assess_room(
         room_geometry(room), room_cameras(room), room_profile(site, room), unverified=frozenset(unverified)
     )
 

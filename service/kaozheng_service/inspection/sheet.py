@@ -87,6 +87,10 @@ def sheet_data(site: Site, inspection: RoomInspection) -> dict[str, Any]:
         "cameras": [_camera(camera) for camera in inspection.cameras],
         "failures": [_failure(target) for target in verdict.targets if target.outcome is not Outcome.PASS],
         "losses": [_loss(verdict, loss) for loss in verdict.losses],
+        "tolerances": [
+            {"id": one.camera_id, "text": wording.tolerance_sentence(one)} for one in verdict.tolerances
+        ],
+        "draws": wording.draws_sentence(verdict.draws),
         "rules": _rules(profile),
         "recordings": [_recording(recording) for recording in inspection.recordings],
         "checklist": [{"place": check.place, "text": check.text} for check in CHECKLIST],
