@@ -50,6 +50,45 @@ STATURES = (SHORT, TALL)
 
 
 @dataclass(frozen=True, slots=True)
+class Posture:
+    """How someone sits: hips so far behind the desk's near edge, metres, and the trunk's lean forward, degrees."""
+
+    name: str
+    hips_m: float
+    lean_deg: float
+
+
+UPRIGHT = Posture("upright", BEHIND_DESK_M, 0.0)
+WRITING = Posture("writing", 0.28, 26.0)
+LEANING_BACK = Posture("leaning back", 0.30, -10.0)
+
+
+@dataclass(frozen=True, slots=True)
+class Sitter:
+    """A stature in a posture: one of the people that a seat must be seen with.
+
+    Notes
+    -----
+    Reading and writing at a flat table, adults bend the trunk 26.0 degrees on average (de Wall, van Riel, Snijders and
+    van Wingerden, Ergonomics 34, 1991). The hips are set so that the middle of the trunk lies 0.15 m (writing) and
+    0.35 m (leaning back) behind the desk's edge, as measured in practice.
+    """
+
+    stature: Stature
+    posture: Posture
+
+    def reach(self, above_seat_m: float) -> tuple[float, float]:
+        """Where a point of the trunk's line lies: (metres forward of the desk's near edge, metres above the floor)."""
+        lean = math.radians(self.posture.lean_deg)
+        forward_m = above_seat_m * math.sin(lean) - self.posture.hips_m
+        return forward_m, CHAIR_HEIGHT_M + above_seat_m * math.cos(lean)
+
+
+# The ends of the range: the short one bent low over the desk and upright behind a screen, the tall one leaning back.
+SITTERS = (Sitter(SHORT, UPRIGHT), Sitter(SHORT, WRITING), Sitter(TALL, LEANING_BACK))
+
+
+@dataclass(frozen=True, slots=True)
 class Occluder:
     """A convex upright solid that hides what is behind it. Several may share an ``id`` (a body's trunk and head)."""
 

@@ -10,7 +10,7 @@ import numpy as np
 import shapely
 
 from kaozheng_coverage.arrays import Array
-from kaozheng_coverage.person import CHAIR_HEIGHT_M, STATURES, Stature, person_id, seat_frame
+from kaozheng_coverage.person import CHAIR_HEIGHT_M, SITTERS, Sitter, person_id, seat_frame
 from kaozheng_coverage.profile import Part
 from kaozheng_coverage.room import Point2, Seat, Zone
 
@@ -56,7 +56,7 @@ class Patch:
 
 
 def seat_patches(seat: Seat, eye: Array) -> dict[Part, tuple[Patch, ...]]:
-    """The parts of a seat as seen from ``eye`` (3,): for each part one patch for every stature that matters.
+    """The parts of a seat as seen from ``eye`` (3,): for each part one patch for every sitter that matters.
 
     Head and torso are upright patches turned towards the eye; hands and desk lie flat. The body does not hide
     its own head and torso, and does hide its own hands and desk. Only the torso above the desk top is asked for,
@@ -64,8 +64,8 @@ def seat_patches(seat: Seat, eye: Array) -> dict[Part, tuple[Patch, ...]]:
     """
     body_id = frozenset({person_id(seat)})
     parts: dict[Part, tuple[Patch, ...]] = {
-        Part.HEAD: tuple(_head(seat, stature, eye, body_id) for stature in STATURES),
-        Part.TORSO: tuple(_torso(seat, stature, eye, body_id) for stature in STATURES),
+        Part.HEAD: tuple(_head(seat, sitter, eye, body_id) for sitter in SITTERS),
+        Part.TORSO: tuple(_torso(seat, sitter, eye, body_id) for sitter in SITTERS),
     }
     desk, monitor = seat.desk, seat.monitor
     usable_m = desk.depth_m
@@ -98,24 +98,33 @@ def off_front_deg(patch: Patch, eye: Array) -> float | None:
     return math.degrees(math.acos(max(-1.0, min(1.0, cosine))))
 
 
-def _head(seat: Seat, stature: Stature, eye: Array, own: frozenset[str]) -> Patch:
-    top_m = CHAIR_HEIGHT_M + stature.sitting_height_m
-    half_m = stature.head_breadth_m / 2
-    outline = shapely.box(-half_m, top_m - stature.head_height_m, half_m, top_m)
-    return _standing(seat, outline, eye, own)
+def _head(seat: Seat, sitter: Sitter, eye: Array, own: frozenset[str]) -> Patch:
+    stature = sitter.stature
+    forward_m, middle_m = sitter.reach(stature.sitting_height_m - stature.head_height_m / 2)
+    half_m, tall_m = stature.head_breadth_m / 2, stature.head_height_m / 2
+    return _standing(
+        seat, forward_m, shapely.box(-half_m, middle_m - tall_m, half_m, middle_m + tall_m), eye, own
+    )
 
 
-def _torso(seat: Seat, stature: Stature, eye: Array, own: frozenset[str]) -> Patch:
-    shoulders_m = CHAIR_HEIGHT_M + stature.shoulder_height_m
+def _torso(seat: Seat, sitter: Sitter, eye: Array, own: frozenset[str]) -> Patch:
+    stature = sitter.stature
+    _, shoulders_m = sitter.reach(stature.shoulder_height_m)
     # A desk as high as the shoulders leaves no torso to see; a hand's breadth below them is asked for even so.
     bottom_m = min(max(CHAIR_HEIGHT_M, seat.desk.height_m), shoulders_m - 0.1)
+    # Of a trunk that leans, the middle of what stands above the desk.
+    share = ((bottom_m + shoulders_m) / 2 - CHAIR_HEIGHT_M) / (shoulders_m - CHAIR_HEIGHT_M)
+    forward_m, _ = sitter.reach(stature.shoulder_height_m * share)
     half_m = stature.shoulder_breadth_m / 2
-    return _standing(seat, shapely.box(-half_m, bottom_m, half_m, shoulders_m), eye, own)
+    return _standing(seat, forward_m, shapely.box(-half_m, bottom_m, half_m, shoulders_m), eye, own)
 
 
-def _standing(seat: Seat, outline: shapely.Polygon, eye: Array, own: frozenset[str]) -> Patch:
+def _standing(
+    seat: Seat, forward_m: float, outline: shapely.Polygon, eye: Array, own: frozenset[str]
+) -> Patch:
+    """A piece of a body that stands upright so far forward of the desk's near edge, turned towards the eye."""
     frame = seat_frame(seat)
-    middle = (float(frame.body[0]), float(frame.body[1]))
+    middle = frame.at(frame.near_edge, 0.0, forward_m)
     towards = _towards(middle, eye, frame.forward)
     front = np.array([*frame.forward, 0.0])
     return _upright(middle, np.array([-towards[1], towards[0]]), outline, own, front)
