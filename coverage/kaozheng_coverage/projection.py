@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from functools import lru_cache
 
 import numpy as np
 import numpy.typing as npt
@@ -14,20 +15,29 @@ from kaozheng_coverage.camera import Camera
 _STRAIGHT_DOWN = 1e-9
 
 
+@lru_cache(maxsize=256)
 def axes(camera: Camera) -> Array:
     """Rotation from room to camera frame: (3, 3) with the rows right, down and forward in room coordinates.
 
     A camera that looks straight down (or up) has its picture's top towards the front wall (or its right to
-    the room's right). Roll turns what the picture shows clockwise.
+    the room's right). Roll turns what the picture shows clockwise. The array is read-only: it is kept for the next call.
     """
     forward = np.asarray(camera.aim_m, dtype=np.float64) - np.asarray(camera.position_m, dtype=np.float64)
     forward /= np.linalg.norm(forward)
     right = np.array([forward[1], -forward[0], 0.0])  # forward x up
     sideways = float(np.linalg.norm(right))
     right = right / sideways if sideways > _STRAIGHT_DOWN else np.array([1.0, 0.0, 0.0])
-    down = np.cross(forward, right)
+    down = np.array(
+        [
+            forward[1] * right[2] - forward[2] * right[1],
+            forward[2] * right[0] - forward[0] * right[2],
+            forward[0] * right[1] - forward[1] * right[0],
+        ]
+    )
     cosine, sine = math.cos(math.radians(camera.roll_deg)), math.sin(math.radians(camera.roll_deg))
-    return np.stack([cosine * right - sine * down, sine * right + cosine * down, forward])
+    rotation = np.stack([cosine * right - sine * down, sine * right + cosine * down, forward])
+    rotation.flags.writeable = False
+    return rotation
 
 
 def to_camera_frame(camera: Camera, points: Array) -> Array:

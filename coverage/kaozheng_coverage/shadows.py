@@ -19,6 +19,7 @@ from kaozheng_coverage.targets import Patch
 _CUT = 1e-6
 # Shadows smaller than this are rounding, not hiding: a square of 0.1 mm.
 _LEAST_AREA_M2 = 1e-8
+_NOTHING = shapely.Polygon()
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,10 +93,9 @@ def cast(eye: Array, patch: Patch, solids: Solids) -> Shade:
     Each convex solid is cut to the slab strictly between eye and plane, its corners are projected from the eye
     onto the plane, and their convex hull is its shadow. The union of the shadows is subtracted.
     """
-    nothing = Shade(shapely.Polygon(), ())
     distance = float(patch.normal @ (eye - patch.origin))
     if distance <= _CUT:
-        return nothing
+        return Shade(_NOTHING, ())
     near = np.flatnonzero(_may_hide(eye, patch, solids) & solids.without(patch.own))
     if not len(near):
         return Shade(patch.outline, ())

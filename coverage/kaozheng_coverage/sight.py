@@ -281,7 +281,9 @@ def _density_of(densities: Array, evenly: Array) -> Density:
     """Of all that was measured the least; the percentiles of what was measured evenly."""
     if not len(densities):
         return Density(0.0, 0.0, 0.0)
-    p5, median = np.percentile(evenly, (5.0, 50.0))
+    ordered = np.sort(evenly)
+    last = len(ordered) - 1
+    p5, median = np.interp((0.05 * last, 0.5 * last), np.arange(len(ordered)), ordered)
     return Density(float(densities.min()), float(p5), float(median))
 
 

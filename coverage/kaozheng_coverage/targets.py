@@ -43,7 +43,8 @@ class Patch:
 
     @cached_property
     def normal(self) -> Array:
-        return np.cross(self.tangents[0], self.tangents[1])
+        (a, b, c), (d, e, f) = self.tangents
+        return np.array([b * f - c * e, c * d - a * f, a * e - b * d])
 
     @cached_property
     def corners(self) -> Array:

@@ -28,6 +28,7 @@ _WIDEST_PIECE_RAD = math.radians(30.0)
 _HALVINGS = 30
 # Sight lines flatter than this to the plane (sine) are not followed: they meet it a thousand distances away.
 _FLATTEST = 1e-3
+_NOTHING = shapely.Polygon()
 
 
 class Bound(Enum):
@@ -65,7 +66,7 @@ def windows(camera: Camera, patch: Patch) -> dict[Bound, shapely.Geometry | None
                 continue
             beyond = min(border.inset_px, 0.0) - 2.0
             if (pixels < beyond).all(axis=0).any() or (pixels > size - beyond).all(axis=0).any():
-                found[bound] = shapely.Polygon()
+                found[bound] = _NOTHING
                 continue
         found[bound] = shapely.union_all([_on_plane(camera, loop @ rotation, patch) for loop in border.loops])
     return dict.fromkeys(Bound, found[Bound.STATED]) if exact else found
@@ -174,7 +175,7 @@ def _on_plane(camera: Camera, directions: Array, patch: Patch) -> shapely.Geomet
     distance = float(patch.normal @ (eye - patch.origin))
     towards = -(directions @ patch.normal)
     if distance <= 0 or (towards <= _FLATTEST).all():
-        return shapely.Polygon()
+        return _NOTHING
     loop = _in_front(directions, towards)
     hits = eye + loop * (distance / -(loop @ patch.normal))[:, None] - patch.origin
     window = shapely.Polygon(hits @ patch.tangents.T)
