@@ -20,7 +20,7 @@ def axes(camera: Camera) -> Array:
     """Rotation from room to camera frame: (3, 3) with the rows right, down and forward in room coordinates.
 
     A camera that looks straight down (or up) has its picture's top towards the front wall (or its right to
-    the room's right). Roll turns what the picture shows clockwise. The array is read-only: it is kept for the next call.
+    the room's right). Roll turns what the picture shows clockwise. The array is read-only, being kept.
     """
     forward = np.asarray(camera.aim_m, dtype=np.float64) - np.asarray(camera.position_m, dtype=np.float64)
     forward /= np.linalg.norm(forward)
