@@ -73,13 +73,13 @@ def middle(target: Target) -> Point3:
     return round(area.x, 2), round(area.y, 2), round((target.bottom_m + target.top_m) / 2, 2)
 
 
-def mounts(room: Room) -> list[Point3]:
+def mounts(room: Room, every_m: float = _MOUNT_EVERY_M) -> list[Point3]:
     """Places for a camera: along the walls and in the corners, under the ceiling, in nothing solid."""
     inner = shapely.Polygon(room.boundary).buffer(-_OFF_WALL_M, join_style="mitre")
     solids = [(shapely.Polygon(solid.footprint).buffer(0.05), solid) for solid in room.obstacles]
     mounts = []
     for piece in shapely.get_parts(inner):
-        ring = shapely.segmentize(piece.exterior, _MOUNT_EVERY_M)
+        ring = shapely.segmentize(piece.exterior, every_m)
         for x, y in np.asarray(ring.coords)[:-1]:
             for height_m in _MOUNT_HEIGHTS_M:
                 if height_m > room.height_m - _BELOW_CEILING_M:

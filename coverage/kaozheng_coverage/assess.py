@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
+from kaozheng_coverage.additions import find_additions
 from kaozheng_coverage.camera import Camera
 from kaozheng_coverage.judge import judge_room, worst_outcome
 from kaozheng_coverage.profile import Profile
@@ -33,6 +34,8 @@ def assess_room(
 ) -> RoomVerdict:
     """Judge every seat and zone, with what each camera tolerates and ``draws`` worlds in which all is off together.
 
+    Where several targets fail and mends are asked for, also the fewest cameras that would mend them all.
+
     A target that passes as stated and not in every draw is UNDETERMINED, and its reason says what to measure better.
 
     Parameters
@@ -45,15 +48,24 @@ def assess_room(
     ------
     CoverageError : the geometry is impossible; the message names what and the mend
     """
-    count = len(room.seats) + len(room.zones)
+    steps = 0
 
-    def stage(begin: int) -> Callable[[int, int], None] | None:
-        return None if progress is None else lambda done, _: progress(begin + done, count + draws)
+    def judging(done: int, total: int) -> None:
+        nonlocal steps
+        steps = total
+        if progress is not None:
+            progress(done, total + draws)
 
-    verdict = judge_room(room, cameras, profile, unverified=unverified, mends=mends, progress=stage(0))
+    def drawing(done: int, _: int) -> None:
+        if progress is not None:
+            progress(steps + done, steps + draws)
+
+    verdict = judge_room(room, cameras, profile, unverified=unverified, mends=mends, progress=judging)
+    if mends and sum(one.outcome is Outcome.FAIL for one in verdict.targets) > 1:
+        verdict = replace(verdict, additions=find_additions(room, cameras, profile, verdict))
     if not draws:
         return verdict
-    drawn = judge_draws(room, cameras, profile, verdict, draws=draws, progress=stage(count))
+    drawn = judge_draws(room, cameras, profile, verdict, draws=draws, progress=drawing)
     tallies = {(one.kind, one.id): one for one in drawn.targets}
     targets = [_held(one, tallies.get((one.kind, one.id)), draws) for one in verdict.targets]
     return replace(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 from kaozheng_coverage.camera import Camera, Point3
 from kaozheng_coverage.check import check_room
@@ -47,7 +48,7 @@ def judge_room(
     unverified : ids of cameras whose live picture has not been shown to be the stated one; what only they show is
         undetermined
     mends : also search the smallest change that mends each failing target, which takes longer than judging
-    progress : called with (targets done, targets in all)
+    progress : called with (targets judged and mended, so many in all)
 
     Raises
     ------
@@ -64,12 +65,12 @@ def judge_room(
     if mends:
         # A changed camera has to be verified anew in any case, so mends are searched as if all pictures were.
         stated = [judge.target(target, cameras) for target in targets] if unverified else judged
-        judged = [
-            TargetVerdict(one.id, one.kind, one.outcome, one.parts, _mend(judge, target, cameras, stated))
-            if one.outcome is Outcome.FAIL
-            else one
-            for target, one in zip(targets, judged, strict=True)
-        ]
+        failing = [index for index, one in enumerate(judged) if one.outcome is Outcome.FAIL]
+        for done, index in enumerate(failing, 1):
+            mend = _mend(judge, targets[index], cameras, stated)
+            judged[index] = replace(judged[index], mend=mend)
+            if progress is not None:
+                progress(len(targets) + done, len(targets) + len(failing))
     return RoomVerdict(
         room_id=room.id,
         profile_id=profile.id,

@@ -1,4 +1,4 @@
-"""The smallest change that makes a failing seat or zone pass: turn a camera, change its lens, or add one."""
+"""The smallest change that makes a failing seat or zone pass: turn, zoom or move a camera, or add one."""
 
 from __future__ import annotations
 
@@ -26,6 +26,10 @@ _DIRECTIONS = 16
 # Focal lengths tried, as factors, the least change first: from half to two and a half times, as varifocal domes span.
 _ZOOMS = tuple(factor for step in range(1, 10) for factor in (1.1**step, 1.1**-step) if 0.5 <= factor <= 2.5)
 _MOST_MOUNTS = 40
+# A camera that is moved keeps its cable: farther than this is a new installation.
+_NEAREST_MOVE_M, _FARTHEST_MOVE_M = 0.5, 3.0
+_MOVE_STEP_M = 0.75
+_MOST_MOVES = 40
 # Sampled fractions are this coarse (one row of the grid): a candidate is dropped only if it fails by more.
 _SAMPLING_ERROR = 1.0 / 6
 _MOST_ROOM_CALLS = 4
@@ -62,15 +66,16 @@ def find_mend(
     Notes
     -----
     Order: the smallest turn of any camera (3 to 30 degrees in 16 directions, refined to 1 degree), then the least
-    change of a focal length, then a new camera on the wall with the lens of the camera that sees the target best,
-    where its margin is largest. Turns and lenses are searched on shadows cast once for each camera, and first on
+    change of a focal length, then the shortest move of a camera along the walls (to 3 m, aimed as before or at
+    the target), then a new camera on the wall with the lens of the camera that sees the target best, where its margin
+    is largest. Turns and lenses are searched on shadows cast once for each camera, and first on
     sampled points; only what suffices there is judged.
     """
     now = judge_one(cameras)
     if now.outcome is not Outcome.FAIL or any(part.rule is None for part in now.parts):
         return None
     search = _Search(target, room, tuple(cameras), now, judge_one, judge_all, before, most_calls - 1)
-    for changes in (search.turns(), search.zooms(), search.additions()):
+    for changes in (search.turns(), search.zooms(), search.moves(), search.additions()):
         for change in changes:
             if search.holds(change):
                 return change.mend
@@ -135,7 +140,7 @@ class _Search:
         self._solids: Solids = solids_of(room_occluders(room))
         self._scenes = Scenes(self._solids)
         self._vantages: dict[Point3, Vantage] = {}
-        self._samples: dict[str, dict[Part, list[_Sampled]]] = {}
+        self._samples: dict[Point3, dict[Part, list[_Sampled]]] = {}
         self._name = f"seat {target.number}" if isinstance(target, Seat) else f"zone {target.id}"
 
     @property
@@ -177,6 +182,22 @@ class _Search:
                 changed = zoomed(camera, factor)
                 if changed is not None and self._suffices(camera, changed):
                     yield self._zoom(camera, changed)
+
+    def moves(self) -> Iterator[_Change]:
+        """Cameras hung elsewhere on the walls that suffice, the shortest way first."""
+        aim = middle(self._target)
+        ways = sorted(
+            (math.dist(camera.position_m, mount), camera.id, mount, camera)
+            for mount in mounts(self._room, every_m=_MOVE_STEP_M)
+            for camera in self._cameras
+            if _NEAREST_MOVE_M <= math.dist(camera.position_m, mount) <= _FARTHEST_MOVE_M
+        )
+        for _, _, mount, camera in ways[:_MOST_MOVES]:
+            for towards in (camera.aim_m, aim):
+                if math.dist(mount, towards) >= 0.5:
+                    changed = replace(camera, position_m=mount, aim_m=towards)
+                    if self._could_ever(changed) and self._suffices(camera, changed):
+                        yield self._move(camera, changed)
 
     def additions(self) -> Iterator[_Change]:
         """New cameras on the walls that suffice, the largest margin first."""
@@ -277,12 +298,12 @@ class _Search:
 
     def _sampled(self, camera: Camera) -> dict[Part, list[_Sampled]]:
         """For each part and stature the unhidden fraction of it and points in that."""
-        if camera.id not in self._samples:
-            self._samples[camera.id] = {
+        if camera.position_m not in self._samples:
+            self._samples[camera.position_m] = {
                 part: [_Sampled(*one) for one in sampled]
                 for part, sampled in self._vantage(camera).samples(self._target).items()
             }
-        return self._samples[camera.id]
+        return self._samples[camera.position_m]
 
     def _with(self, changed: Camera) -> tuple[Camera, ...]:
         return tuple(changed if camera.id == changed.id else camera for camera in self._cameras)
@@ -310,6 +331,15 @@ class _Search:
             f"{self._then()}"
         )
         mend = Mend("zoom", camera.id, text, True, hfov_deg=round(after, 1))
+        return _Change(mend, self._with(changed), harmless=False)
+
+    def _move(self, camera: Camera, changed: Camera) -> _Change:
+        far_m = math.dist(camera.position_m, changed.position_m)
+        aimed = "" if changed.aim_m == camera.aim_m else f" and aim it at {_place(changed.aim_m)}"
+        text = (
+            f"Move camera {camera.id} by {far_m:.1f} m to {_place(changed.position_m)}{aimed}: {self._then()}"
+        )
+        mend = Mend("move", camera.id, text, True, position_m=changed.position_m, aim_m=changed.aim_m)
         return _Change(mend, self._with(changed), harmless=False)
 
     def _add(self, camera: Camera, pattern: Camera) -> _Change:

@@ -40,6 +40,7 @@ def verdict_json(verdict: RoomVerdict) -> dict[str, Any]:
         ],
         "tolerances": [asdict(one) for one in verdict.tolerances],
         "draws": _draws(verdict.draws),
+        "additions": asdict(verdict.additions) if verdict.additions is not None else None,
     }
 
 

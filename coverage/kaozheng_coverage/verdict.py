@@ -183,6 +183,21 @@ class Draws:
 
 
 @dataclass(frozen=True, slots=True)
+class Additions:
+    """The fewest cameras that, added together, mend what fails.
+
+    ``cameras`` are mends of kind "add"; ``mended`` counts the targets that then pass and did not; ``left`` names what
+    fails even then; ``verified`` says that the engine judged the room with them and all but ``left`` passes or is
+    undetermined.
+    """
+
+    cameras: tuple[Mend, ...]
+    mended: int
+    left: tuple[str, ...]
+    verified: bool
+
+
+@dataclass(frozen=True, slots=True)
 class RoomVerdict:
     """The verdict of a whole room under one profile, with the inputs' warnings.
 
@@ -200,6 +215,7 @@ class RoomVerdict:
     losses: tuple[CameraLoss, ...] = ()
     tolerances: tuple[CameraTolerance, ...] = ()
     draws: Draws | None = None
+    additions: Additions | None = None
 
     @property
     def targets(self) -> tuple[TargetVerdict, ...]:

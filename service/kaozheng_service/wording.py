@@ -11,6 +11,7 @@ import re
 from kaozheng_coverage.profile import Level, Part, Rule
 from kaozheng_coverage.room import ZoneKind
 from kaozheng_coverage.verdict import (
+    Additions,
     CameraTolerance,
     Cause,
     Draws,
@@ -222,6 +223,19 @@ def draws_sentence(drawn: Draws | None) -> str:
         f"（标称不合格的{drawn.left_out}项除外），达标概率不低于{_share(drawn.probability)}（置信度{drawn.confidence:.0%}）"
     )
     return text if drawn.measure is None else f"{text}；须更准确测量{_MEASURES[drawn.measure]}"
+
+
+def additions_sentence(found: Additions | None) -> str:
+    """The fewest cameras that mend everything at once: 一次补齐：增设2台摄像机可使10项达标……."""
+    if found is None or not found.cameras:
+        return ""
+    where = "；".join(
+        f"在{_place(one.position_m)}处，对准{_place(one.aim_m)}处，水平视角{one.hfov_deg:.0f}°"
+        for one in found.cameras
+    )
+    checked = "经核算" if found.verified else "未经核算"
+    left = f"；仍不达标：{len(found.left)}项" if found.left else ""
+    return f"一次补齐：增设{len(found.cameras)}台摄像机可使{found.mended}项达标（{checked}）：{where}{left}"
 
 
 def tolerance_sentence(one: CameraTolerance) -> str:

@@ -77,6 +77,10 @@ def applied(mend: Mend, cameras: Sequence[Camera]) -> tuple[Camera, ...]:
     camera = next(camera for camera in cameras if camera.id == mend.camera_id)
     if mend.kind == "turn":
         changed = turned(camera, mend.pan_deg or 0.0, mend.tilt_deg or 0.0)
+    elif mend.kind == "move":
+        assert mend.position_m is not None
+        assert mend.aim_m is not None
+        changed = replace(camera, position_m=mend.position_m, aim_m=mend.aim_m)
     else:
         assert mend.hfov_deg is not None
         changed = with_hfov(camera, mend.hfov_deg)

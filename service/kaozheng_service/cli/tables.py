@@ -8,7 +8,7 @@ from typing import Any
 
 from kaozheng_coverage.assess import MEASURES
 from kaozheng_coverage.room import Room
-from kaozheng_coverage.verdict import CameraTolerance, Draws, Outcome, RoomVerdict, TargetVerdict
+from kaozheng_coverage.verdict import Additions, CameraTolerance, Draws, Outcome, RoomVerdict, TargetVerdict
 from kaozheng_vision.diagnose import Diagnosis, Judgement
 from rich.console import Console
 from rich.markup import escape
@@ -91,6 +91,8 @@ def print_verdict(room: Room, verdict: RoomVerdict) -> None:
             f"without {escape(loss.camera_id)}: {escape(', '.join(lost)) or 'nothing'} would no longer pass",
             soft_wrap=True,
         )
+    if verdict.additions is not None:
+        console.print(_additions(verdict.additions), soft_wrap=True)
     for one in verdict.tolerances:
         console.print(f"{escape(one.camera_id)} {_tolerance(one)}", soft_wrap=True)
     if verdict.draws is not None:
@@ -111,6 +113,16 @@ def _tolerance(one: CameraTolerance) -> str:
     said = ", ".join(f"{name} {'over 10' if angle is None else f'{angle:g}'}" for name, angle in turns)
     first = f"; {one.first_lost} is lost first" if one.first_lost else ""
     return escape(f"can be off by so many degrees before anything is lost: {said}{first}")
+
+
+def _additions(found: Additions) -> str:
+    left = f" What no place on the walls mends: {escape(', '.join(found.left))}." if found.left else ""
+    if not found.cameras:
+        return f"no camera on a wall mends what fails.{left}"
+    count = f"{len(found.cameras)} camera{'s' if len(found.cameras) > 1 else ''}"
+    where = " ".join(escape(one.text) for one in found.cameras)
+    checked = "judged with them" if found.verified else "not proven"
+    return f"to mend {found.mended} targets at once, the fewest: {count} ({checked}). {where}{left}"
 
 
 def _draws(drawn: Draws) -> str:

@@ -90,6 +90,7 @@ def sheet_data(site: Site, inspection: RoomInspection) -> dict[str, Any]:
         "tolerances": [
             {"id": one.camera_id, "text": wording.tolerance_sentence(one)} for one in verdict.tolerances
         ],
+        "additions": wording.additions_sentence(verdict.additions),
         "draws": wording.draws_sentence(verdict.draws),
         "rules": _rules(profile),
         "recordings": [_recording(recording) for recording in inspection.recordings],

@@ -1,0 +1,158 @@
+"""The fewest cameras that, added, make every failing target of a room pass: a set cover over places and aims."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+from scipy.optimize import Bounds, LinearConstraint, milp
+
+from kaozheng_coverage.adjust import middle, mounts
+from kaozheng_coverage.camera import Camera, Point3
+from kaozheng_coverage.judge import Judge, rules_of
+from kaozheng_coverage.outcome import sight_outcome
+from kaozheng_coverage.profile import Part, Profile, Rule
+from kaozheng_coverage.room import Room, Seat
+from kaozheng_coverage.sight import Target
+from kaozheng_coverage.verdict import Additions, Mend, Outcome, RoomVerdict, Sight
+
+# Places tried along the walls, and how many of the failing targets each is aimed at beside their common middle.
+_MOST_MOUNTS = 24
+_AIMS = 3
+# A picture of someone nearer than this shows little but the crown of a head.
+_NEAREST_M = 0.5
+# Seconds that the solver may take; with a few dozen places it needs hundredths.
+_SOLVER_S = 20.0
+
+
+@dataclass(frozen=True, slots=True)
+class _Lack:
+    """A part that fails, and how many cameras more it needs."""
+
+    target: Target
+    part: Part
+    rule: Rule
+    more: int
+
+
+def find_additions(
+    room: Room, cameras: Sequence[Camera], profile: Profile, verdict: RoomVerdict
+) -> Additions | None:
+    """The fewest cameras to add so that what fails passes.
+
+    Returns
+    -------
+    None if nothing fails by a rule or there is no camera whose lens could be proposed. What no place on the walls can
+    show is named in ``left`` and left out of the cover. ``verified`` is what the engine says of the room with the
+    cameras added.
+
+    Notes
+    -----
+    Minimise the number of cameras x_c in {0, 1} subject to sum over the c that pass part p of x_c >= what p lacks,
+    solved by HiGHS through ``scipy.optimize.milp``. Candidates: each place on a wall, with the lens of each camera of
+    the room that is unlike the others, aimed at the middle of what fails and at its nearest and farthest target.
+    """
+    targets: tuple[Target, ...] = (*room.seats, *room.zones)
+    lacks = [
+        _Lack(target, part.part, rule, rule.needed - _passing(part.sights))
+        for target, one in zip(targets, verdict.targets, strict=True)
+        if one.outcome is Outcome.FAIL
+        for part in one.parts
+        if (rule := rules_of(target, profile)[part.part]) is not None and _passing(part.sights) < rule.needed
+    ]
+    if not lacks or not cameras:
+        return None
+    judge = Judge(room, profile)
+    candidates = _candidates(room, cameras, [lack.target for lack in lacks])
+    covers = np.array(
+        [[_passes(judge, camera, lack) for camera in candidates] for lack in lacks], dtype=float
+    )
+    more = np.array([lack.more for lack in lacks], dtype=float)
+    reachable = covers.sum(axis=1) >= more if len(candidates) else np.zeros(len(lacks), dtype=bool)
+    left = sorted({_name(lack.target) for lack, can in zip(lacks, reachable, strict=True) if not can})
+    chosen: list[Camera] = []
+    if reachable.any():
+        solved = milp(
+            c=np.ones(len(candidates)),
+            constraints=LinearConstraint(covers[reachable], more[reachable], np.inf),
+            integrality=np.ones(len(candidates)),
+            bounds=Bounds(0, 1),
+            options={"time_limit": _SOLVER_S},
+        )
+        if solved.x is not None:
+            chosen = [candidates[index] for index in np.flatnonzero(solved.x > 0.5)]
+    if not chosen:
+        return Additions((), 0, tuple(left), False)
+    added = [replace(camera, id=name) for camera, name in zip(chosen, _names(cameras), strict=False)]
+    after = [judge.target(target, (*cameras, *added)) for target in targets]
+    mended = sum(
+        now.outcome is Outcome.PASS and was.outcome is not Outcome.PASS
+        for now, was in zip(after, verdict.targets, strict=True)
+    )
+    still = {_name(target) for target, now in zip(targets, after, strict=True) if now.outcome is Outcome.FAIL}
+    return Additions(
+        tuple(_mend(camera) for camera in added),
+        mended,
+        tuple(sorted({*left, *still})),
+        not still - set(left),
+    )
+
+
+def _candidates(room: Room, cameras: Sequence[Camera], failing: Sequence[Target]) -> list[Camera]:
+    lenses = {(camera.lens.model, round(camera.lens.hfov_deg)): camera for camera in cameras}
+    places = mounts(room)
+    places = [
+        places[index] for index in np.linspace(0, len(places) - 1, min(_MOST_MOUNTS, len(places))).astype(int)
+    ]
+    points = np.array(list(dict.fromkeys(middle(target) for target in failing)))
+    found = []
+    for place in dict.fromkeys(places):
+        far = np.linalg.norm(points - np.asarray(place), axis=1)
+        aims = [points.mean(axis=0), points[far.argmin()], points[far.argmax()]][:_AIMS]
+        rounded = dict.fromkeys(
+            (round(float(x), 2), round(float(y), 2), round(float(z), 2)) for x, y, z in aims
+        )
+        for aim in rounded:
+            if math.dist(place, aim) >= _NEAREST_M:
+                found += [
+                    replace(pattern, id="candidate", position_m=place, aim_m=aim, roll_deg=0.0)
+                    for pattern in lenses.values()
+                ]
+    return found
+
+
+def _passes(judge: Judge, camera: Camera, lack: _Lack) -> bool:
+    if math.dist(camera.position_m, middle(lack.target)) < _NEAREST_M:
+        return False
+    seen = judge.vantage(camera).glimpse(camera, lack.target, lack.part)
+    return sight_outcome(camera, seen, lack.rule)[0] is Outcome.PASS
+
+
+def _passing(sights: Sequence[Sight]) -> int:
+    return sum(sight.outcome is Outcome.PASS for sight in sights)
+
+
+def _names(cameras: Sequence[Camera]) -> list[str]:
+    taken = {camera.id for camera in cameras}
+    return [name for index in range(1, 2 * len(taken) + 60) if (name := f"new-{index}") not in taken]
+
+
+def _mend(camera: Camera) -> Mend:
+    hfov_deg = round(camera.lens.hfov_deg, 1)
+    text = (
+        f"Add a camera at {_place(camera.position_m)} aimed at {_place(camera.aim_m)} with "
+        f"{hfov_deg:.0f} degrees of horizontal view."
+    )
+    return Mend(
+        "add", camera.id, text, True, hfov_deg=hfov_deg, position_m=camera.position_m, aim_m=camera.aim_m
+    )
+
+
+def _name(target: Target) -> str:
+    return f"seat {target.number}" if isinstance(target, Seat) else f"zone {target.id}"
+
+
+def _place(point: Point3) -> str:
+    return f"({point[0]:g}, {point[1]:g}, {point[2]:g}) m"
