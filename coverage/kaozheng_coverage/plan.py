@@ -4,23 +4,21 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from xml.sax.saxutils import escape
 
 from kaozheng_coverage import drawing as svg
 from kaozheng_coverage.camera import Camera
 from kaozheng_coverage.drawing import Box, Labels, Point, attributes, number
 from kaozheng_coverage.person import TALL, seat_frame
 from kaozheng_coverage.plan_cameras import camera_mark, camera_wedge
+from kaozheng_coverage.plan_room import floor, head, obstacles, taken, title, walls
 from kaozheng_coverage.plan_sheet import (
     CAMERA_INKS,
     FAINT,
-    HEADER_MM,
     INK,
     LOOKS,
     MARGIN_MM,
     NORMAL_MM,
     SMALL_MM,
-    WALL,
     Sheet,
     halo,
     leader,
@@ -43,9 +41,6 @@ ZONE_NAMES = {
 OUTCOME_NAMES = {Outcome.PASS: "合格", Outcome.FAIL: "不合格", Outcome.UNDETERMINED: "未能判定"}
 
 
-_FONT = "Noto Sans CJK SC, sans-serif"
-
-
 def plan_svg(room: Room, cameras: Sequence[Camera], verdict: RoomVerdict | None = None) -> str:
     """The room from above, the front wall at the top, as one SVG document for A4 paper and the web.
 
@@ -64,72 +59,25 @@ def plan_svg(room: Room, cameras: Sequence[Camera], verdict: RoomVerdict | None 
     walls; what stands in the way is not cut out of it.
     """
     sheet = Sheet.of(room)
-    labels = _taken(sheet, room, cameras)
+    labels = taken(sheet, room, cameras)
     outcomes = {} if verdict is None else {target.id: target.outcome for target in verdict.seats}
     zone_outcomes = {} if verdict is None else {target.id: target.outcome for target in verdict.zones}
     parts = [
-        _head(sheet, room),
-        *_floor(sheet, room),
+        head(sheet, room),
+        *floor(sheet, room),
         *(camera_wedge(sheet, room, camera, index) for index, camera in enumerate(cameras)),
-        *_obstacles(sheet, room),
+        *obstacles(sheet, room),
         *_zone_areas(sheet, room, zone_outcomes),
         *(_seat(sheet, seat, outcomes.get(seat.number)) for seat in room.seats),
-        *_walls(sheet, room),
+        *walls(sheet, room),
         *(camera_mark(sheet, camera, index, labels) for index, camera in enumerate(cameras)),
         *_zone_labels(sheet, room, zone_outcomes, labels),
         *_obstacle_labels(sheet, room, labels),
-        *_title(sheet, room),
+        *title(sheet, room),
         *_legend(sheet, room, cameras, verdict),
         "</svg>",
     ]
     return "\n".join(part for part in parts if part) + "\n"
-
-
-def _head(sheet: Sheet, room: Room) -> str:
-    size = f"0 0 {number(sheet.width)} {number(sheet.height)}"
-    opening = attributes(
-        xmlns="http://www.w3.org/2000/svg",
-        viewBox=size,
-        width=f"{number(sheet.width)}mm",
-        height=f"{number(sheet.height)}mm",
-        font_family=_FONT,
-        fill=INK,
-    )
-    title = escape(f"{room.name} 平面图")
-    hatch = svg.line((0, 0), (0, 1.2), stroke=FAINT, stroke_width=0.45)
-    return (
-        f"<svg{opening}>\n<title>{title}</title>\n<defs>"
-        f'<pattern id="hatch" width="1.2" height="1.2" patternUnits="userSpaceOnUse" patternTransform="rotate(45)">'
-        f'<rect width="1.2" height="1.2" fill="#dfe3e8"/>{hatch}</pattern></defs>\n'
-        f"<rect{attributes(width=sheet.width, height=sheet.height, fill='#ffffff')}/>"
-    )
-
-
-def _floor(sheet: Sheet, room: Room) -> list[str]:
-    return [svg.polygon(sheet.all(room.boundary), fill="#fcfcfb")]
-
-
-def _walls(sheet: Sheet, room: Room) -> list[str]:
-    corners = room.boundary
-    front_y = max(y for _, y in corners)
-    parts = [
-        svg.polygon(sheet.all(corners), fill="none", stroke=WALL, stroke_width=0.9, stroke_linejoin="miter")
-    ]
-    for start, end in zip(corners, (*corners[1:], corners[0]), strict=True):
-        if start[1] == front_y and end[1] == front_y:
-            parts.append(
-                svg.line(
-                    sheet.at(start), sheet.at(end), stroke=WALL, stroke_width=2.0, stroke_linecap="square"
-                )
-            )
-    return parts
-
-
-def _obstacles(sheet: Sheet, room: Room) -> list[str]:
-    return [
-        svg.polygon(sheet.all(solid.footprint), fill="url(#hatch)", stroke=FAINT, stroke_width=0.35)
-        for solid in room.obstacles
-    ]
 
 
 def _obstacle_labels(sheet: Sheet, room: Room, labels: Labels) -> list[str]:
@@ -253,60 +201,6 @@ def _reading_side(seat: Seat) -> int:
     return 1 if (across > 1e-6 or (abs(across) <= 1e-6 and down > 0)) else -1
 
 
-def _taken(sheet: Sheet, room: Room, cameras: Sequence[Camera]) -> Labels:
-    """Labels keep off desks, sitters, obstacles, zones, cameras and the words at the front wall."""
-    top, bottom = 0.6, sheet.bottom + 5.6
-    labels = Labels(Box(sheet.width / 2, (top + bottom) / 2, sheet.width - 2, bottom - top))
-    for seat in room.seats:
-        frame, desk = seat_frame(seat), seat.desk
-        half_m = desk.width_m / 2
-        marks = ((-half_m, 0.0), (half_m, 0.0), (half_m, desk.depth_m), (-half_m, desk.depth_m))
-        labels.take(svg.box_around([sheet.at(frame.at(frame.near_edge, *mark)) for mark in marks], 0.3))
-        breadth = TALL.shoulder_breadth_m * sheet.scale
-        x, y = sheet.at(frame.body)
-        labels.take(Box(x, y, breadth, breadth * 0.6))
-    for solid in room.obstacles:
-        labels.take(svg.box_around(sheet.all(solid.footprint), 0.3))
-    for zone in room.zones:
-        labels.take(svg.box_around(sheet.all(zone.polygon), 0.3))
-    for camera in cameras:
-        labels.take(Box(*sheet.at(camera.position_m), 4.4, 4.4))
-    for start, end in zip(room.boundary, (*room.boundary[1:], room.boundary[0]), strict=True):
-        labels.take(svg.box_around([sheet.at(start), sheet.at(end)], 0.7))
-    labels.take(_name_box(room))
-    labels.take(_scale_box(sheet)[0])
-    labels.take(Box(*_front_words(sheet, room), svg.text_width(_FRONT, 3.2) + 4, 5.0))
-    return labels
-
-
-_FRONT = "前墙（讲台）"
-
-
-def _front_words(sheet: Sheet, room: Room) -> Point:
-    front = max(y for _, y in room.boundary)
-    wall = [x for x, y in room.boundary if y == front]
-    x, y = sheet.at(((min(wall) + max(wall)) / 2, front))
-    return x, y - 4.0
-
-
-def _title(sheet: Sheet, room: Room) -> list[str]:
-    name = _name_box(room)
-    return [
-        svg.text(_name(room), (name.x, name.y), NORMAL_MM, font_weight="500", fill=FAINT),
-        svg.text(_FRONT, _front_words(sheet, room), 3.2, font_weight="bold"),
-        _scale_bar(sheet),
-    ]
-
-
-def _name(room: Room) -> str:
-    return room.name if room.id in room.name else f"{room.name}（{room.id}）"
-
-
-def _name_box(room: Room) -> Box:
-    width = svg.text_width(_name(room), NORMAL_MM)
-    return Box(MARGIN_MM + width / 2, HEADER_MM - 4.0, width + 2.0, 4.4)
-
-
 def _legend(sheet: Sheet, room: Room, cameras: Sequence[Camera], verdict: RoomVerdict | None) -> list[str]:
     """Under the plan: what colours and symbols mean, how many there are, and the scale."""
     y = sheet.bottom + 10.0
@@ -348,24 +242,3 @@ def _legend(sheet: Sheet, room: Room, cameras: Sequence[Camera], verdict: RoomVe
         solid = [(x, y - 1.9), (x + 5.0, y - 1.9), (x + 5.0, y + 1.9), (x, y + 1.9)]
         entry(svg.polygon(solid, fill="url(#hatch)", stroke=FAINT, stroke_width=0.35), 5.0, "遮挡物")
     return parts
-
-
-def _scale_bar(sheet: Sheet) -> str:
-    """A bar of whole metres above the plan's right end."""
-    box, metres = _scale_box(sheet)
-    left, y = box.x - metres * sheet.scale / 2, box.y + 1.2
-    parts = []
-    for index in range(metres):
-        x = left + index * sheet.scale
-        block = [(x, y - 0.6), (x + sheet.scale, y - 0.6), (x + sheet.scale, y + 0.6), (x, y + 0.6)]
-        parts.append(svg.polygon(block, fill="#ffffff" if index % 2 else INK, stroke=INK, stroke_width=0.25))
-    for metre in (0, metres):
-        words = f"{metre} m" if metre else "0"
-        parts.append(svg.text(words, (left + metre * sheet.scale, y - 2.3), SMALL_MM, font_weight="500"))
-    return "".join(parts)
-
-
-def _scale_box(sheet: Sheet) -> tuple[Box, int]:
-    metres = next((whole for whole in (5, 2) if sheet.scale * whole <= 34), 1)
-    width = metres * sheet.scale
-    return Box(sheet.width - MARGIN_MM - width / 2, HEADER_MM - 4.4, width + 6.0, 5.4), metres

@@ -40,6 +40,12 @@ def coverage(
     plan: Annotated[
         Path | None, typer.Option(help="write the plan with the verdicts to this SVG file")
     ] = None,
+    pictures: Annotated[
+        Path | None,
+        typer.Option(
+            help="write plan, density, blind spots and each camera's view to this folder, SVG and PNG"
+        ),
+    ] = None,
     draws: Annotated[
         int, typer.Option(min=0, max=10000, help="worlds in which pose, lens and layout are off together")
     ] = 59,
@@ -52,6 +58,7 @@ def coverage(
 
     from kaozheng_service.cli.tables import TaskBars, print_verdict
     from kaozheng_service.config.geometry import room_cameras, room_geometry, room_profile
+    from kaozheng_service.inspection.plans import write_pictures
 
     site, entry = _room(room, config)
     geometry, cameras = room_geometry(entry), room_cameras(entry)
@@ -63,6 +70,8 @@ def coverage(
             draws=draws,
             progress=bars.task(f"judging {entry.name}"),
         )
+        if pictures is not None:
+            write_pictures(pictures, geometry, cameras, verdict, bars.task("drawing"))
     if plan is not None:
         plan.write_text(plan_svg(geometry, cameras, verdict), encoding="utf-8")
     if as_json:

@@ -11,7 +11,6 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-import manimgx_fonts_cjk
 import segno
 import typst
 from kaozheng_coverage.plan import plan_svg
@@ -22,10 +21,10 @@ from kaozheng_service import wording
 from kaozheng_service.config.geometry import room_cameras, room_geometry, room_profile
 from kaozheng_service.config.site import Site
 from kaozheng_service.inspection.checklist import CHECKLIST
+from kaozheng_service.inspection.plans import FONTS
 from kaozheng_service.inspection.result import CameraInspection, CameraRecording, RoomInspection
 
 TEMPLATE = Path(__file__).with_name("sheet.typ")
-FONTS = Path(manimgx_fonts_cjk.__file__).parent
 
 
 def acceptance_sheet(site: Site, inspection: RoomInspection, out: Path) -> Path:
