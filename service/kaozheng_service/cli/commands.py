@@ -11,6 +11,7 @@ from typing import Annotated, Any
 import typer
 from kaozheng_coverage.verdict import Outcome
 
+from kaozheng_service.cli.room_commands import room_app
 from kaozheng_service.config.site import RoomConfig, Site, load_room, load_site
 from kaozheng_service.errors import UserError
 
@@ -20,6 +21,8 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     help="Proves that an exam was watched: inspect rooms, record sessions, find, export and verify footage.",
 )
+
+app.add_typer(room_app, name="room")
 
 ConfigOption = Annotated[Path, typer.Option("--config", "-c", help="the site file", envvar="KAOZHENG_SITE")]
 JsonOption = Annotated[bool, typer.Option("--json", help="print JSON for programs instead of words")]

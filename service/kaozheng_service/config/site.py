@@ -17,8 +17,6 @@ from kaozheng_coverage.room import ZoneKind
 from kaozheng_vision.errors import VisionError
 from kaozheng_vision.source import Source
 from pydantic import (
-    BaseModel,
-    ConfigDict,
     Field,
     PrivateAttr,
     StringConstraints,
@@ -27,19 +25,20 @@ from pydantic import (
 )
 
 from kaozheng_service.config.document import Document, FileError
+from kaozheng_service.config.drawing_map import DrawingMap
+from kaozheng_service.config.fields import (
+    Degrees,
+    DeskEntry,
+    Id,
+    Length,
+    Metres,
+    MonitorEntry,
+    Part_,
+    Point2,
+    Point3,
+    Polygon,
+)
 from kaozheng_service.errors import UserError
-
-Id = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]{0,63}$")]
-Metres = Annotated[float, Field(ge=-1000, le=1000, allow_inf_nan=False)]
-Length = Annotated[float, Field(gt=0, le=1000, allow_inf_nan=False)]
-Degrees = Annotated[float, Field(ge=-360, le=360, allow_inf_nan=False)]
-Point2 = tuple[Metres, Metres]
-Point3 = tuple[Metres, Metres, Metres]
-Polygon = Annotated[list[Point2], Field(min_length=3)]
-
-
-class Part_(BaseModel):  # noqa: N801 - the base of all parts of the file, never named outside
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
 
 class Solid(Part_):
@@ -77,20 +76,6 @@ class SeatEntry(Part_):
     number: Annotated[str, StringConstraints(min_length=1, max_length=12)]
     position: Point2
     bearing: Degrees = 0.0
-
-
-class DeskEntry(Part_):
-    width: Length
-    depth: Length
-    height: Length
-
-
-class MonitorEntry(Part_):
-    width: Length
-    height: Length
-    bottom: Length
-    thickness: Length = 0.05
-    setback: Annotated[float, Field(ge=0, le=5)] = 0.2
 
 
 SeatList = list[SeatEntry]  # named here: inside Seats the field hides the built-in list
@@ -294,6 +279,7 @@ class Site(Part_):
     id: Id
     name: str
     timezone: str = "Asia/Shanghai"
+    drawing: DrawingMap | None = Field(default=None, description="what the layers of a DXF plan hold")
     timetable: Path | None = Field(default=None, description="the 考场安排表 as CSV, relative to this file")
     batch: str | None = Field(default=None, description="the certification batch (认定批次) now running")
     storage: Storage = Storage()
