@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -32,6 +32,7 @@ class Solids:
     tops: Array
     centres: Array  # (M, 2)
     radii: Array
+    places: dict[str, tuple[int, ...]]  # where each id stands
 
     def without(self, names: frozenset[str]) -> np.ndarray:
         """Mask of the solids whose id is not among ``names``."""
@@ -62,7 +63,10 @@ def solids_of(occluders: Iterable[Occluder]) -> Solids:
     radii = np.linalg.norm(rings - centres[:, None, :], axis=2).max(axis=1) if len(ordered) else np.empty(0)
     bottoms = np.array([one.bottom_m for one in ordered])
     tops = np.array([one.top_m for one in ordered])
-    return Solids(tuple(one.id for one in ordered), rings, bottoms, tops, centres, radii)
+    places: dict[str, tuple[int, ...]] = {}
+    for index, one in enumerate(ordered):
+        places[one.id] = (*places.get(one.id, ()), index)
+    return Solids(tuple(one.id for one in ordered), rings, bottoms, tops, centres, radii, places)
 
 
 def room_occluders(room: Room) -> tuple[Occluder, ...]:
@@ -86,101 +90,183 @@ def room_occluders(room: Room) -> tuple[Occluder, ...]:
 
 
 def cast(eye: Array, patch: Patch, solids: Solids) -> Shade:
-    """The part of a patch that no solid hides from ``eye`` (3,). Nothing is seen from behind the patch's plane.
+    """The part of a patch that no solid hides from ``eye`` (3,). Nothing is seen from behind the patch's plane."""
+    return cast_all(eye, [patch], solids)[0]
+
+
+def cast_all(eye: Array, patches: Sequence[Patch], solids: Solids) -> list[Shade]:
+    """The shade of every patch as :func:`cast` gives it, all patches of one eye at once.
 
     Notes
     -----
     Each convex solid is cut to the slab strictly between eye and plane, its corners are projected from the eye
     onto the plane, and their convex hull is its shadow. The union of the shadows is subtracted.
     """
-    distance = float(patch.normal @ (eye - patch.origin))
-    if distance <= _CUT:
-        return Shade(_NOTHING, ())
-    near = np.flatnonzero(_may_hide(eye, patch, solids) & solids.without(patch.own))
-    if not len(near):
-        return Shade(patch.outline, ())
-    points, owner = _projected(eye, patch, distance, solids, near)
+    if not patches:
+        return []
+    planes = _Planes.of(eye, patches)
+    shades = [
+        Shade(patch.outline if ahead else _NOTHING, ())
+        for patch, ahead in zip(patches, planes.ahead, strict=True)
+    ]
+    if not solids.ids:
+        return shades
+    patch_of, solid_of = np.nonzero(
+        _may_hide(eye, planes, solids) & _foreign(patches, solids) & planes.ahead[:, None]
+    )
+    points, owner = _projected(eye, planes, patch_of, solids, solid_of)
     if not len(points):
-        return Shade(patch.outline, ())
+        return shades
     present, owner = np.unique(owner, return_inverse=True)
     hulls = shapely.convex_hull(shapely.multipoints(points, indices=owner))
-    covered = shapely.intersection(hulls, patch.outline)
+    outlines = np.array([patch.outline for patch in patches], dtype=object)
+    covered = shapely.intersection(hulls, outlines[patch_of[present]])
     areas = shapely.area(covered)
     kept = np.flatnonzero(areas > _LEAST_AREA_M2)
     if not len(kept):
-        return Shade(patch.outline, ())
+        return shades
+    patch_of, solid_of = patch_of[present[kept]], solid_of[present[kept]]
+    starts = np.flatnonzero(np.diff(patch_of, prepend=-1))
+    for start, end in zip(starts, [*starts[1:], len(kept)], strict=True):
+        index = int(patch_of[start])
+        pieces, hidden = covered[kept[start:end]], areas[kept[start:end]]
+        total = shapely.area(outlines[index])
+        shares = _shares([solids.ids[one] for one in solid_of[start:end]], pieces, hidden, total)
+        union = pieces[0] if len(pieces) == 1 else shapely.union_all(pieces)
+        shades[index] = Shade(shapely.difference(outlines[index], union), shares)
+    return shades
 
-    by_name: dict[str, list[shapely.Geometry]] = {}
-    for index in kept:
-        by_name.setdefault(solids.ids[near[present[index]]], []).append(covered[index])
-    total = patch.outline.area
+
+def _shares(
+    names: list[str], pieces: np.ndarray, areas: Array, total: float
+) -> tuple[tuple[str, float], ...]:
+    """Each occluder's share of a patch, most first; the pieces of one occluder may overlap."""
+    by_name: dict[str, list[int]] = {}
+    for index, name in enumerate(names):
+        by_name.setdefault(name, []).append(index)
     shares = [
-        (name, float(shapely.area(shapely.union_all(pieces)) / total)) for name, pieces in by_name.items()
+        (name, float((areas[of[0]] if len(of) == 1 else shapely.area(shapely.union_all(pieces[of]))) / total))
+        for name, of in by_name.items()
     ]
     shares.sort(key=lambda share: (-round(share[1], 9), share[0]))
-    unhidden = shapely.difference(patch.outline, shapely.union_all(covered[kept]))
-    return Shade(unhidden, tuple(shares))
+    return tuple(shares)
 
 
-def _may_hide(eye: Array, patch: Patch, solids: Solids) -> np.ndarray:
-    """Cheap and generous: which solids come near the bundle of sight lines, in plan and in height."""
-    corners = patch.corners
-    middle = (corners.min(axis=0) + corners.max(axis=0)) / 2
-    patch_radius = float(np.linalg.norm((corners - middle)[:, :2], axis=1).max())
-    lowest, highest = float(corners[:, 2].min()), float(corners[:, 2].max())
-    line = eye[:2] - middle[:2]
-    length = float(np.linalg.norm(line))
-    reach = solids.radii + patch_radius
-    offset = solids.centres - middle[:2]
-    if length < 1e-9:
-        beside = np.linalg.norm(offset, axis=1) <= reach
-        return np.asarray(beside & (solids.tops > lowest) & (solids.bottoms < max(highest, float(eye[2]))))
-    along = offset @ (line / length)
-    nearest = np.clip(along, 0.0, length)[:, None] * (line / length)
-    beside = np.linalg.norm(offset - nearest, axis=1) <= reach
+@dataclass(frozen=True, slots=True)
+class _Planes:
+    """The planes of P patches as arrays, and what bounds the bundle of sight lines to each."""
+
+    origins: Array  # (P, 3)
+    normals: Array
+    tangents: Array  # (P, 2, 3)
+    distances: Array  # of the eye, positive on the visible side
+    ahead: np.ndarray
+    middles: Array  # (P, 2)
+    radii: Array
+    lowest: Array
+    highest: Array
+
+    @classmethod
+    def of(cls, eye: Array, patches: Sequence[Patch]) -> _Planes:
+        origins = np.array([patch.origin for patch in patches]).reshape(-1, 3)
+        tangents = np.array([patch.tangents for patch in patches]).reshape(-1, 2, 3)
+        normals = np.array([patch.normal for patch in patches]).reshape(-1, 3)
+        distances = _dot(normals, eye - origins)
+        flat, owner = shapely.get_coordinates([patch.outline for patch in patches], return_index=True)
+        corners = origins[owner] + flat[:, :1] * tangents[owner, 0] + flat[:, 1:] * tangents[owner, 1]
+        starts = np.flatnonzero(np.diff(owner, prepend=-1))
+        low, high = (ufunc.reduceat(corners, starts, axis=0) for ufunc in (np.minimum, np.maximum))
+        middles = ((low + high) / 2)[:, :2]
+        away = np.hypot(*(corners[:, :2] - middles[owner]).T)
+        return cls(
+            origins,
+            normals,
+            tangents,
+            distances,
+            distances > _CUT,
+            middles,
+            np.maximum.reduceat(away, starts),
+            low[:, 2],
+            high[:, 2],
+        )
+
+
+def _dot(left: Array, right: Array) -> Array:
+    """Scalar products along the last axis, the same to the last bit however many there are."""
+    return np.asarray(
+        left[..., 0] * right[..., 0] + left[..., 1] * right[..., 1] + left[..., 2] * right[..., 2]
+    )
+
+
+def _foreign(patches: Sequence[Patch], solids: Solids) -> np.ndarray:
+    """(P, M): which solids are not a patch's own."""
+    foreign = np.ones((len(patches), len(solids.ids)), dtype=bool)
+    for index, patch in enumerate(patches):
+        for name in patch.own:
+            foreign[index, list(solids.places.get(name, ()))] = False
+    return foreign
+
+
+def _may_hide(eye: Array, planes: _Planes, solids: Solids) -> np.ndarray:
+    """Cheap and generous, (P, M): which solids come near each bundle of sight lines, in plan and in height."""
+    lines = eye[:2] - planes.middles
+    lengths = np.maximum(np.hypot(lines[:, 0], lines[:, 1]), 1e-9)
+    ways = lines / lengths[:, None]
+    reach = solids.radii + planes.radii[:, None]
+    offset_x = solids.centres[:, 0] - planes.middles[:, :1]
+    offset_y = solids.centres[:, 1] - planes.middles[:, 1:]
+    along = offset_x * ways[:, :1] + offset_y * ways[:, 1:]
+    nearest = np.clip(along, 0.0, lengths[:, None])
+    beside = np.hypot(offset_x - nearest * ways[:, :1], offset_y - nearest * ways[:, 1:]) <= reach
     # Heights of the bundle where the solid's end nearer to the patch (lowest) or to the eye (highest) stands.
-    start = np.clip((along - reach) / length, 0.0, 1.0)
-    end = np.clip((along + reach) / length, 0.0, 1.0)
-    rise_low, rise_high = float(eye[2]) - lowest, float(eye[2]) - highest
-    floor = lowest + np.minimum(start * rise_low, end * rise_low)
-    ceiling = highest + np.maximum(start * rise_high, end * rise_high)
+    start = np.clip((along - reach) / lengths[:, None], 0.0, 1.0)
+    end = np.clip((along + reach) / lengths[:, None], 0.0, 1.0)
+    rise_low, rise_high = (eye[2] - height[:, None] for height in (planes.lowest, planes.highest))
+    floor = planes.lowest[:, None] + np.minimum(start * rise_low, end * rise_low)
+    ceiling = planes.highest[:, None] + np.maximum(start * rise_high, end * rise_high)
     return np.asarray(beside & (solids.tops > floor) & (solids.bottoms < ceiling))
 
 
 def _projected(
-    eye: Array, patch: Patch, distance: float, solids: Solids, chosen: np.ndarray
+    eye: Array, planes: _Planes, patch_of: np.ndarray, solids: Solids, solid_of: np.ndarray
 ) -> tuple[Array, np.ndarray]:
-    """Corners of the cut solids, seen from the eye on the plane: (N, 2), and which of ``chosen`` each belongs to."""
-    rings = solids.rings[chosen]
+    """Corners of cut solids seen from the eye on patches' planes: (N, 2), and which pair each belongs to, in order.
+
+    The pairs are given by ``patch_of`` and ``solid_of``, both (C,).
+    """
+    rings = solids.rings[solid_of]
     count, size = rings.shape[:2]
     corners = np.empty((count, 2 * size, 3))
     corners[:, :size, :2] = corners[:, size:, :2] = rings
-    corners[:, :size, 2] = solids.bottoms[chosen][:, None]
-    corners[:, size:, 2] = solids.tops[chosen][:, None]
+    corners[:, :size, 2] = solids.bottoms[solid_of][:, None]
+    corners[:, size:, 2] = solids.tops[solid_of][:, None]
     ring = np.arange(size)
     following = (ring + 1) % size
     first = np.concatenate([ring, ring + size, ring])
     second = np.concatenate([following, following + size, ring + size])
 
-    height = (corners - patch.origin) @ patch.normal
-    low, high = _CUT * distance, (1 - _CUT) * distance
-    owners = np.broadcast_to(np.arange(count)[:, None], height.shape)
+    origins, distances = planes.origins[patch_of], planes.distances[patch_of]
+    height = _dot(corners - origins[:, None], planes.normals[patch_of][:, None])
+    low, high = _CUT * distances[:, None], (1 - _CUT) * distances[:, None]
+    pairs = np.broadcast_to(np.arange(count)[:, None], height.shape)
     within = (height >= low) & (height <= high)
-    points, heights, owner = [corners[within]], [height[within]], [owners[within]]
+    points, heights, owner = [corners[within]], [height[within]], [pairs[within]]
     start, end = height[:, first], height[:, second]
     for level in (low, high):
-        crossing = (start < level) != (end < level)
-        share = (level - start[crossing]) / (end[crossing] - start[crossing])
-        from_corner, to_corner = corners[:, first][crossing], corners[:, second][crossing]
+        pair, edge = np.nonzero((start < level) != (end < level))
+        share = (level[pair, 0] - start[pair, edge]) / (end[pair, edge] - start[pair, edge])
+        from_corner, to_corner = corners[pair, first[edge]], corners[pair, second[edge]]
         points.append(from_corner + share[:, None] * (to_corner - from_corner))
-        heights.append(np.full(len(share), level))
-        owner.append(np.broadcast_to(np.arange(count)[:, None], start.shape)[crossing])
-    solid_points, solid_heights = np.concatenate(points), np.concatenate(heights)
-    stretch = distance / (distance - solid_heights)
-    on_plane = eye + (solid_points - eye) * stretch[:, None] - patch.origin
+        heights.append(level[pair, 0])
+        owner.append(pair)
     owned = np.concatenate(owner)
     order = np.argsort(owned, kind="stable")
-    return np.asarray(on_plane @ patch.tangents.T)[order], owned[order]
+    owned = owned[order]
+    solid_points, solid_heights = np.concatenate(points)[order], np.concatenate(heights)[order]
+    stretch = distances[owned] / (distances[owned] - solid_heights)
+    on_plane = eye + (solid_points - eye) * stretch[:, None] - origins[owned]
+    tangents = planes.tangents[patch_of][owned]
+    return np.stack([_dot(on_plane, tangents[:, 0]), _dot(on_plane, tangents[:, 1])], axis=1), owned
 
 
 def _convex_pieces(polygon: shapely.Polygon) -> list[tuple[Point2, ...]]:
