@@ -66,9 +66,9 @@ def find_additions(
         return None
     judge = Judge(room, profile)
     candidates = _candidates(room, cameras, [lack.target for lack in lacks])
-    covers = np.array(
-        [[_passes(judge, camera, lack) for camera in candidates] for lack in lacks], dtype=float
-    )
+    covers = np.zeros((len(lacks), len(candidates)))
+    for index, camera in enumerate(candidates):
+        covers[:, index] = _passes(judge, camera, lacks)
     more = np.array([lack.more for lack in lacks], dtype=float)
     reachable = covers.sum(axis=1) >= more if len(candidates) else np.zeros(len(lacks), dtype=bool)
     left = sorted({_name(lack.target) for lack, can in zip(lacks, reachable, strict=True) if not can})
@@ -86,7 +86,7 @@ def find_additions(
     if not chosen:
         return Additions((), 0, tuple(left), False)
     added = [replace(camera, id=name) for camera, name in zip(chosen, _names(cameras), strict=False)]
-    after = [judge.target(target, (*cameras, *added)) for target in targets]
+    after = judge.targets(targets, (*cameras, *added))
     mended = sum(
         now.outcome is Outcome.PASS and was.outcome is not Outcome.PASS
         for now, was in zip(after, verdict.targets, strict=True)
@@ -123,11 +123,14 @@ def _candidates(room: Room, cameras: Sequence[Camera], failing: Sequence[Target]
     return found
 
 
-def _passes(judge: Judge, camera: Camera, lack: _Lack) -> bool:
-    if math.dist(camera.position_m, middle(lack.target)) < _NEAREST_M:
-        return False
-    seen = judge.vantage(camera).glimpse(camera, lack.target, lack.part)
-    return sight_outcome(camera, seen, lack.rule)[0] is Outcome.PASS
+def _passes(judge: Judge, camera: Camera, lacks: Sequence[_Lack]) -> list[bool]:
+    """Which of the parts a camera would show as its rule asks."""
+    seen = judge.vantage(camera).look(camera, [(lack.target, lack.part) for lack in lacks])
+    return [
+        math.dist(camera.position_m, middle(lack.target)) >= _NEAREST_M
+        and sight_outcome(camera, glimpse, lack.rule)[0] is Outcome.PASS
+        for lack, glimpse in zip(lacks, seen, strict=True)
+    ]
 
 
 def _passing(sights: Sequence[Sight]) -> int:

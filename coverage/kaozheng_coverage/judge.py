@@ -30,6 +30,8 @@ _BEST_FIRST = {Outcome.PASS: 0, Outcome.UNDETERMINED: 1, Outcome.FAIL: 2}
 _WORST_FIRST = (Outcome.FAIL, Outcome.UNDETERMINED)
 # Cameras kept with their shadows; a search for a mend tries some forty places beside the room's own cameras.
 _MOST_VANTAGES = 128
+# Targets judged in one go: a room of thirty seats at once, progress shown in a larger one.
+_TOGETHER = 40
 
 
 def judge_room(
@@ -58,13 +60,13 @@ def judge_room(
     judge = Judge(room, profile)
     targets: tuple[Target, ...] = (*room.seats, *room.zones)
     judged: list[TargetVerdict] = []
-    for target in targets:
-        judged.append(judge.target(target, cameras, unverified))
+    for start in range(0, len(targets), _TOGETHER):
+        judged += judge.targets(targets[start : start + _TOGETHER], cameras, unverified)
         if progress is not None:
             progress(len(judged), len(targets))
     if mends:
         # A changed camera has to be verified anew in any case, so mends are searched as if all pictures were.
-        stated = [judge.target(target, cameras) for target in targets] if unverified else judged
+        stated = judge.targets(targets, cameras) if unverified else judged
         failing = [index for index, one in enumerate(judged) if one.outcome is Outcome.FAIL]
         for done, index in enumerate(failing, 1):
             mend = _mend(judge, targets[index], cameras, stated)
@@ -108,18 +110,31 @@ class Judge:
         self, target: Target, cameras: Sequence[Camera], unverified: frozenset[str] = frozenset()
     ) -> TargetVerdict:
         """The verdict of one seat or zone, without a mend."""
-        parts = tuple(
-            _judge_part(
-                part,
-                rule,
-                cameras,
-                {camera.id: self.vantage(camera).glimpse(camera, target, part) for camera in cameras},
-                unverified,
+        return self.targets([target], cameras, unverified)[0]
+
+    def targets(
+        self, targets: Sequence[Target], cameras: Sequence[Camera], unverified: frozenset[str] = frozenset()
+    ) -> list[TargetVerdict]:
+        """The verdicts of many, without mends: much faster than one by one."""
+        rules = [rules_of(target, self.profile) for target in targets]
+        wanted = [(target, part) for target, of in zip(targets, rules, strict=True) for part in of]
+        seen = {camera.id: iter(self.vantage(camera).look(camera, wanted)) for camera in cameras}
+        verdicts = []
+        for target, of in zip(targets, rules, strict=True):
+            parts = tuple(
+                _judge_part(
+                    part, rule, cameras, {name: next(looks) for name, looks in seen.items()}, unverified
+                )
+                for part, rule in of.items()
             )
-            for part, rule in rules_of(target, self.profile).items()
-        )
-        name, kind = (target.number, "seat") if isinstance(target, Seat) else (target.id, target.kind.value)
-        return TargetVerdict(name, kind, worst_outcome([part.outcome for part in parts]), parts, None)
+            if isinstance(target, Seat):
+                name, kind = target.number, "seat"
+            else:
+                name, kind = target.id, target.kind.value
+            verdicts.append(
+                TargetVerdict(name, kind, worst_outcome([part.outcome for part in parts]), parts, None)
+            )
+        return verdicts
 
     def vantage(self, camera: Camera) -> Vantage:
         """What is seen from where a camera stands, its shadows cast once."""
@@ -136,7 +151,7 @@ def _mend(
     everything: tuple[Target, ...] = (*judge.room.seats, *judge.room.zones)
 
     def all_targets(changed: Sequence[Camera]) -> Sequence[TargetVerdict]:
-        return [judge.target(one, changed) for one in everything]
+        return judge.targets(everything, changed)
 
     return find_mend(
         target,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 import shapely
@@ -113,6 +114,7 @@ class SeatFrame:
         return float(point[0]), float(point[1])
 
 
+@lru_cache(maxsize=4096)
 def seat_frame(seat: Seat) -> SeatFrame:
     """Where the sitter looks, the middle of the desk's near edge, and the middle of the body."""
     bearing = math.radians(seat.bearing_deg)

@@ -22,6 +22,7 @@ from kaozheng_coverage.verdict import (
     CameraTolerance,
     Draws,
     Outcome,
+    PartVerdict,
     RoomVerdict,
     TargetDraws,
     TargetVerdict,
@@ -35,7 +36,7 @@ _MOST_TURN_DEG = 10
 _TURN_PRECISION_DEG = 0.1
 _SEED = 59
 # In so many draws that fail it is asked which error is to blame: enough to tell, and a fraction of the time.
-_MOST_ASKED = 8
+_MOST_ASKED = 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -182,9 +183,9 @@ def _tolerance(
 
     def first_lost(pan_deg: float, tilt_deg: float, roll_deg: float) -> str | None:
         turned = nudged(_exact(camera), pan_deg, tilt_deg, roll_deg)
-        vantage = judge.vantage(turned)
-        for target, part, rule in needing:
-            if sight_outcome(turned, vantage.glimpse(turned, target, part), rule)[0] is not Outcome.PASS:
+        seen = judge.vantage(turned).look(turned, [(target, part) for target, part, _ in needing])
+        for (target, _, rule), glimpse in zip(needing, seen, strict=True):
+            if sight_outcome(turned, glimpse, rule)[0] is not Outcome.PASS:
                 return f"seat {target.number}" if isinstance(target, Seat) else f"zone {target.id}"
         return None
 
@@ -253,34 +254,48 @@ def _lost(
     world = _drawn_room(room, survey, random, exact)
     judge = Judge(world, profile)
     moved: dict[str, Target] = {seat.number: seat for seat in world.seats}
+    asked = [
+        _Asked(moved[target.number] if isinstance(target, Seat) else target, part, rule)
+        for target, one in targets
+        for part in one.parts
+        if (rule := rules_of(target, profile)[part.part]) is not None
+    ]
+    pending = asked
+    while pending:
+        # Of every part still open the camera that saw it next best as stated; each camera is asked once a round.
+        by_camera: dict[str, list[_Asked]] = {}
+        for one in pending:
+            by_camera.setdefault(one.part.sights[one.next].camera_id, []).append(one)
+        for camera_id, several in by_camera.items():
+            camera = drawn[camera_id]
+            looks = judge.vantage(camera).look(camera, [(one.target, one.part.part) for one in several])
+            for one, seen in zip(several, looks, strict=True):
+                one.good += sight_outcome(camera, seen, one.rule)[0] is Outcome.PASS
+                one.next += 1
+        pending = [one for one in pending if one.open]
     lost = []
-    for target, one in targets:
-        there = moved[target.number] if isinstance(target, Seat) else target
-        part = _first_lost(judge, profile, drawn, there, one)
+    answers = iter(asked)
+    for target, verdict in targets:
+        of = [next(answers) for part in verdict.parts if rules_of(target, profile)[part.part] is not None]
+        part = next((one.part.part for one in of if one.good < one.rule.needed), None)
         if part is not None:
-            lost.append((target, one, part))
+            lost.append((target, verdict, part))
     return lost
 
 
-def _first_lost(
-    judge: Judge, profile: Profile, cameras: dict[str, Camera], target: Target, one: TargetVerdict
-) -> Part | None:
-    """The first part that too few cameras see; those that saw it best as stated are asked first."""
-    rules = rules_of(target, profile)
-    for part in one.parts:
-        rule = rules[part.part]
-        if rule is None:
-            continue
-        good = 0
-        for sight in part.sights:
-            camera = cameras[sight.camera_id]
-            seen = judge.vantage(camera).glimpse(camera, target, part.part)
-            good += sight_outcome(camera, seen, rule)[0] is Outcome.PASS
-            if good >= rule.needed:
-                break
-        if good < rule.needed:
-            return part.part
-    return None
+@dataclass(slots=True)
+class _Asked:
+    """One part in one world: how many cameras see it, and which is to be asked next."""
+
+    target: Target
+    part: PartVerdict
+    rule: Rule
+    good: int = 0
+    next: int = 0
+
+    @property
+    def open(self) -> bool:
+        return self.good < self.rule.needed and self.next < len(self.part.sights)
 
 
 def _drawn_camera(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -15,10 +16,10 @@ from kaozheng_coverage.profile import Part, Rule
 from kaozheng_coverage.projection import pixel_density, project
 from kaozheng_coverage.rays import Hits, RayScene
 from kaozheng_coverage.room import Seat, Zone
-from kaozheng_coverage.shadows import Shade, Solids, cast
-from kaozheng_coverage.targets import Patch, off_front_deg, seat_patches, zone_patch
+from kaozheng_coverage.shadows import Shade, Solids, cast_all
+from kaozheng_coverage.targets import Patch, off_front_deg, seat_patches, to_room, zone_patch
 from kaozheng_coverage.volumes import SAMPLING_ERROR, Volume, is_flat, zone_volume
-from kaozheng_coverage.window import Bound, border_px, windows
+from kaozheng_coverage.window import Bound, border_px, windows_all
 
 Target = Seat | Zone
 
@@ -27,6 +28,8 @@ SEAT_PARTS = (Part.HEAD, Part.TORSO, Part.HANDS, Part.DESK)
 # Density is taken at the corners of what is visible and along its edges at least this often.
 _SAMPLE_M = 0.15
 _LEAST_AREA_M2 = 1e-8
+# Pairs of a patch and a solid that are looked at together: some tens of megabytes.
+_MOST_PAIRS = 200_000
 # Its percentiles are taken over an even grid of so many points a side.
 _GRID_SIDE = 6
 _GRID = np.stack(np.meshgrid(*[(np.arange(_GRID_SIDE) + 0.5) / _GRID_SIDE] * 2), axis=-1).reshape(-1, 2)
@@ -83,31 +86,6 @@ class SurfaceView(NamedTuple):
     def samples(self, eye: Array) -> tuple[Array, Array]:
         """Points (N, 3) in what is unhidden, at least one, and the two directions (2, 3) of the surface there."""
         return self.patch.to_room(_spread(self.shade.unhidden)), self.patch.tangents
-
-    def glimpse(self, camera: Camera, eye: Array) -> Glimpse:
-        """What a camera at the eye sees of it."""
-        patch, shade = self.patch, self.shade
-        total = patch.outline.area
-        framed = windows(camera, patch)
-        stated = framed[Bound.STATED]
-        pieces = {id(window): _within(shade.unhidden, window) for window in framed.values()}
-        shown = {bound: pieces[id(window)] for bound, window in framed.items()}
-        outside = 0.0
-        if stated is not None:
-            outside = 1.0 - float(shapely.area(shapely.intersection(patch.outline, stated))) / total
-        fractions = {bound: min(1.0, float(shapely.area(piece)) / total) for bound, piece in shown.items()}
-        # Tolerances only ever take away or add: rounding must not turn that round.
-        visible = fractions[Bound.STATED]
-        return Glimpse(
-            visible=visible,
-            least=min(visible, fractions[Bound.LEAST]),
-            most=max(visible, fractions[Bound.MOST]),
-            density=_density(camera, patch, shown[Bound.STATED]),
-            outside=max(0.0, outside),
-            hidden_by=shade.hidden_by,
-            off_front_deg=off_front_deg(patch, eye),
-            widest_deg=None,
-        )
 
 
 class VolumeView(NamedTuple):
@@ -166,33 +144,60 @@ class Vantage:
         self._views: dict[tuple[tuple[str, str], Part], tuple[View, ...]] = {}
 
     def views(self, target: Target) -> dict[Part, tuple[View, ...]]:
-        """Each part of a target as it is seen from here, one view for every stature that matters."""
-        return {part: self._part_views(target, part) for part in parts_of(target)}
+        """Each part of a target as it is seen from here, one view for every sitter that matters."""
+        parts = parts_of(target)
+        self._see([(target, part) for part in parts])
+        return {part: self._views[target_key(target), part] for part in parts}
 
     def glimpses(self, camera: Camera, target: Target) -> dict[Part, Glimpse]:
         """What a camera at this point sees of each part of a target."""
-        return {part: self.glimpse(camera, target, part) for part in parts_of(target)}
+        parts = parts_of(target)
+        return dict(zip(parts, self.look(camera, [(target, part) for part in parts]), strict=True))
 
     def glimpse(self, camera: Camera, target: Target, part: Part) -> Glimpse:
         """What a camera at this point sees of one part of a target."""
-        return _worst([view.glimpse(camera, self._eye) for view in self._part_views(target, part)])
+        return self.look(camera, [(target, part)])[0]
 
-    def _part_views(self, target: Target, part: Part) -> tuple[View, ...]:
-        key = target_key(target)
-        if (key, part) not in self._views:
-            self._views[key, part] = self._seen(target, part)
-        return self._views[key, part]
+    def look(self, camera: Camera, wanted: Sequence[tuple[Target, Part]]) -> list[Glimpse]:
+        """What a camera at this point sees of many parts of targets, at once: much faster than one by one."""
+        self._see(wanted)
+        views = [self._views[target_key(target), part] for target, part in wanted]
+        flat = [view for several in views for view in several if isinstance(view, SurfaceView)]
+        surfaces = iter(_surface_glimpses(camera, self._eye, flat))
+        return [
+            _worst(
+                [
+                    next(surfaces) if isinstance(view, SurfaceView) else view.glimpse(camera, self._eye)
+                    for view in several
+                ]
+            )
+            for several in views
+        ]
 
-    def _seen(self, target: Target, part: Part) -> tuple[View, ...]:
-        if isinstance(target, Zone) and not is_flat(target):
-            volume = zone_volume(target)
-            return (VolumeView(volume, self._scenes.without(volume.own).hits(self._eye, volume.points)),)
-        key = target_key(target)
-        if key not in self._patches:
-            self._patches[key] = patches_of(target, self._eye)
-        return tuple(
-            SurfaceView(patch, cast(self._eye, patch, self._solids)) for patch in self._patches[key][part]
-        )
+    def _see(self, wanted: Sequence[tuple[Target, Part]]) -> None:
+        """Cast the shadows and rays of all that is wanted and was not cast before."""
+        pending: list[tuple[tuple[tuple[str, str], Part], tuple[Patch, ...]]] = []
+        for target, part in wanted:
+            key = target_key(target)
+            if (key, part) in self._views:
+                continue
+            if isinstance(target, Zone) and not is_flat(target):
+                volume = zone_volume(target)
+                hits = self._scenes.without(volume.own).hits(self._eye, volume.points)
+                self._views[key, part] = (VolumeView(volume, hits),)
+                continue
+            if key not in self._patches:
+                self._patches[key] = patches_of(target, self._eye)
+            pending.append(((key, part), self._patches[key][part]))
+        # Together, but never so many that a room of thousands of solids fills the memory.
+        most = max(16, _MOST_PAIRS // max(len(self._solids.ids), 1))
+        patches = [patch for _, several in pending for patch in several]
+        shades: list[Shade] = []
+        for start in range(0, len(patches), most):
+            shades += cast_all(self._eye, patches[start : start + most], self._solids)
+        cast = iter(shades)
+        for at, several in pending:
+            self._views[at] = tuple(SurfaceView(patch, next(cast)) for patch in several)
 
     def samples(self, target: Target) -> dict[Part, list[tuple[float, Array, Array]]]:
         """For each part and stature the unhidden fraction, points in it and the directions of the surface there."""
@@ -213,10 +218,6 @@ class Scenes:
         if names not in self._scenes:
             self._scenes[names] = RayScene(self._solids, names)
         return self._scenes[names]
-
-
-def _within(unhidden: shapely.Geometry, window: shapely.Geometry | None) -> shapely.Geometry:
-    return unhidden if window is None else shapely.intersection(unhidden, window)
 
 
 def target_key(target: Target) -> tuple[str, str]:
@@ -266,15 +267,80 @@ def _spread(unhidden: shapely.Geometry) -> Array:
     return np.asarray(inner)
 
 
-def _density(camera: Camera, patch: Patch, shown: shapely.Geometry) -> Density:
-    if float(shapely.area(shown)) <= _LEAST_AREA_M2:
-        return Density(0.0, 0.0, 0.0)
-    rim = shapely.get_coordinates(shapely.segmentize(shown, _SAMPLE_M))
-    left, low, right, high = shapely.bounds(shown)
-    grid = np.array([left, low]) + _GRID * np.array([right - left, high - low])
-    inner = grid[shapely.contains_xy(shown, grid)]
-    densities = pixel_density(camera, patch.to_room(np.concatenate([inner, rim])), patch.tangents)
-    return _density_of(densities, densities[: len(inner)] if len(inner) else densities)
+def _surface_glimpses(camera: Camera, eye: Array, views: Sequence[SurfaceView]) -> list[Glimpse]:
+    """What a camera at the eye sees of each flat piece."""
+    if not views:
+        return []
+    framed = windows_all(camera, [view.patch for view in views])
+    unhidden = np.array([view.shade.unhidden for view in views], dtype=object)
+    outlines = np.array([view.patch.outline for view in views], dtype=object)
+    totals = shapely.area(outlines)
+    fractions: dict[Bound, Array] = {}
+    shown: dict[Bound, np.ndarray] = {}
+    for bound in (Bound.STATED, Bound.LEAST, Bound.MOST):
+        if bound is not Bound.STATED and all(one[bound] is one[Bound.STATED] for one in framed):
+            fractions[bound] = fractions[Bound.STATED]
+            continue
+        shown[bound] = _framed_pieces(unhidden, [one[bound] for one in framed])
+        fractions[bound] = np.minimum(1.0, shapely.area(shown[bound]) / totals)
+    inside = shapely.area(_framed_pieces(outlines, [one[Bound.STATED] for one in framed])) / totals
+    densities = _densities(camera, views, shown[Bound.STATED])
+    # Tolerances only ever take away or add: rounding must not turn that round.
+    return [
+        Glimpse(
+            visible=float(visible),
+            least=float(min(visible, least)),
+            most=float(max(visible, most)),
+            density=density,
+            outside=float(max(0.0, 1.0 - within)),
+            hidden_by=view.shade.hidden_by,
+            off_front_deg=off_front_deg(view.patch, eye),
+            widest_deg=None,
+        )
+        for view, visible, least, most, density, within in zip(
+            views,
+            fractions[Bound.STATED],
+            fractions[Bound.LEAST],
+            fractions[Bound.MOST],
+            densities,
+            inside,
+            strict=True,
+        )
+    ]
+
+
+def _framed_pieces(pieces: np.ndarray, windows: Sequence[shapely.Geometry | None]) -> np.ndarray:
+    """Each piece as far as its window shows it; None shows all."""
+    cut = np.flatnonzero([window is not None for window in windows])
+    framed = pieces.copy()
+    framed[cut] = shapely.intersection(pieces[cut], [windows[int(index)] for index in cut])
+    return framed
+
+
+def _densities(camera: Camera, views: Sequence[SurfaceView], shown: np.ndarray) -> list[Density]:
+    """The density of each view over what is shown of it: at its corners, along its edges and on an even grid."""
+    found = [Density(0.0, 0.0, 0.0)] * len(views)
+    seen = np.flatnonzero(shapely.area(shown) > _LEAST_AREA_M2)
+    if not len(seen):
+        return found
+    pieces = shown[seen]
+    rims, rim_of = shapely.get_coordinates(shapely.segmentize(pieces, _SAMPLE_M), return_index=True)
+    bounds = shapely.bounds(pieces)
+    grid = bounds[:, None, :2] + _GRID * (bounds[:, None, 2:] - bounds[:, None, :2])
+    inner = shapely.contains_xy(pieces[:, None], grid[..., 0], grid[..., 1])
+    inner_of = np.nonzero(inner)[0]
+    points, owner = np.concatenate([grid[inner], rims]), np.concatenate([inner_of, rim_of])
+    patches = [views[int(index)].patch for index in seen]
+    tangents = np.array([patch.tangents for patch in patches])[owner]
+    densities = pixel_density(camera, to_room(patches, owner, points), tangents)
+    split = len(inner_of)
+    ends = np.searchsorted(inner_of, np.arange(len(seen) + 1))
+    rim_ends = split + np.searchsorted(rim_of, np.arange(len(seen) + 1))
+    for at, index in enumerate(seen):
+        evenly = densities[ends[at] : ends[at + 1]]
+        rim = densities[rim_ends[at] : rim_ends[at + 1]]
+        found[index] = _density_of(np.concatenate([evenly, rim]), evenly if len(evenly) else rim)
+    return found
 
 
 def _density_of(densities: Array, evenly: Array) -> Density:

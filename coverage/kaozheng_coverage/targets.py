@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -54,6 +55,13 @@ class Patch:
     def to_room(self, points: Array) -> Array:
         """Points (N, 2) of the plane in room coordinates, (N, 3)."""
         return np.asarray(self.origin + np.asarray(points) @ self.tangents)
+
+
+def to_room(patches: Sequence[Patch], owner: np.ndarray, points: Array) -> Array:
+    """Points (N, 2) of patches' planes in room coordinates, (N, 3); ``owner`` (N,) says of which patch each is."""
+    origins = np.array([patch.origin for patch in patches])[owner]
+    tangents = np.array([patch.tangents for patch in patches])[owner]
+    return np.asarray(origins + points[:, :1] * tangents[:, 0] + points[:, 1:] * tangents[:, 1])
 
 
 def seat_patches(seat: Seat, eye: Array) -> dict[Part, tuple[Patch, ...]]:

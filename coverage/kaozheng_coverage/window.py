@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import Enum
 from functools import lru_cache
@@ -15,7 +16,7 @@ from kaozheng_coverage.camera import Camera
 from kaozheng_coverage.distortion import angle_of, fold_rad, radius_of
 from kaozheng_coverage.lens import Lens
 from kaozheng_coverage.projection import axes, project
-from kaozheng_coverage.targets import Patch
+from kaozheng_coverage.targets import Patch, to_room
 
 # Points along each side of the border. At 106 degrees f-theta they lie 0.08 rad apart: a chord misses the bent
 # border by less than 0.08 squared / 8, 1 mm per metre of distance.
@@ -49,27 +50,40 @@ class _Border:
 
 def windows(camera: Camera, patch: Patch) -> dict[Bound, shapely.Geometry | None]:
     """For each bound the part of the patch's plane in the picture; None where the whole patch is in it."""
-    rim = np.asarray(shapely.segmentize(patch.outline, 0.2).exterior.coords)[:-1]
-    pixels = project(camera, patch.to_room(rim))
-    seen = np.isfinite(pixels).all(axis=1)
+    return windows_all(camera, [patch])[0]
+
+
+def windows_all(camera: Camera, patches: Sequence[Patch]) -> list[dict[Bound, shapely.Geometry | None]]:
+    """The windows on the planes of many patches, as :func:`windows` gives them."""
+    if not patches:
+        return []
+    rims, owner = shapely.get_coordinates(
+        shapely.segmentize([patch.outline for patch in patches], 0.2), return_index=True
+    )
+    pixels = project(camera, to_room(patches, owner, rims))
+    starts = np.flatnonzero(np.diff(owner, prepend=-1))
+    low, high = (ufunc.reduceat(pixels, starts, axis=0) for ufunc in (np.minimum, np.maximum))
+    # nan, a point without a pixel, carries over into the least and the largest.
+    followed = np.isfinite(low).all(axis=1) & (camera.lens.image_circle_rad is None)
+    size = np.array([camera.lens.width_px, camera.lens.height_px])
     rotation = axes(camera)
-    found: dict[Bound, shapely.Geometry | None] = {}
     exact = camera.aim_tolerance_deg == 0 and camera.lens.spread == 0
+    found: list[dict[Bound, shapely.Geometry | None]] = [{} for _ in patches]
     for bound in (Bound.STATED,) if exact else Bound:
         border = _border(camera.lens, camera.aim_tolerance_deg, bound)
-        if seen.all() and camera.lens.image_circle_rad is None:
-            # The bent image of the patch's rim lies within 2 px of the chords between its points.
-            size = np.array([camera.lens.width_px, camera.lens.height_px])
-            inset = border.inset_px + 2.0
-            if (pixels >= inset).all() and (pixels <= size - inset).all():
-                found[bound] = None
-                continue
-            beyond = min(border.inset_px, 0.0) - 2.0
-            if (pixels < beyond).all(axis=0).any() or (pixels > size - beyond).all(axis=0).any():
-                found[bound] = _NOTHING
-                continue
-        found[bound] = shapely.union_all([_on_plane(camera, loop @ rotation, patch) for loop in border.loops])
-    return dict.fromkeys(Bound, found[Bound.STATED]) if exact else found
+        # The bent image of a patch's rim lies within 2 px of the chords between its points.
+        inset, beyond = border.inset_px + 2.0, min(border.inset_px, 0.0) - 2.0
+        whole = np.asarray(followed & (low >= inset).all(axis=1) & (high <= size - inset).all(axis=1))
+        none = np.asarray(followed & ((high < beyond).any(axis=1) | (low > size - beyond).any(axis=1)))
+        loops = [loop @ rotation for loop in border.loops] if not (whole | none).all() else []
+        for index, patch in enumerate(patches):
+            if whole[index]:
+                found[index][bound] = None
+            elif none[index]:
+                found[index][bound] = _NOTHING
+            else:
+                found[index][bound] = shapely.union_all([_on_plane(camera, loop, patch) for loop in loops])
+    return [dict.fromkeys(Bound, one[Bound.STATED]) for one in found] if exact else found
 
 
 def border_px(lens: Lens, shrink_rad: float = 0.0, zoom: float = 0.0) -> Array:
