@@ -85,8 +85,14 @@ def pixel_density(camera: Camera, points: Array, tangents: Array) -> Array:
     in_frame = to_camera_frame(camera, points)
     directions = np.asarray(tangents, dtype=np.float64) @ axes(camera).T
     directions = np.broadcast_to(directions, (len(in_frame), 2, 3))
-    jacobian = np.einsum("nij,nkj->nik", camera.lens.jacobian(in_frame), directions)
-    a, b, c, d = jacobian[:, 0, 0], jacobian[:, 0, 1], jacobian[:, 1, 0], jacobian[:, 1, 1]
+    jacobian = camera.lens.jacobian(in_frame)
+    a, b, c, d = (
+        jacobian[:, row, 0] * directions[:, way, 0]
+        + jacobian[:, row, 1] * directions[:, way, 1]
+        + jacobian[:, row, 2] * directions[:, way, 2]
+        for row in (0, 1)
+        for way in (0, 1)
+    )
     # Singular values of a 2x2 matrix in closed form: half the sum and half the difference of these two.
     smallest = np.abs(np.hypot(a + d, b - c) - np.hypot(a - d, b + c)) / 2
     seen = np.isfinite(camera.lens.project(in_frame)).all(axis=1) & np.isfinite(smallest)

@@ -294,16 +294,17 @@ def _surface_glimpses(camera: Camera, eye: Array, views: Sequence[SurfaceView]) 
             density=density,
             outside=float(max(0.0, 1.0 - within)),
             hidden_by=view.shade.hidden_by,
-            off_front_deg=off_front_deg(view.patch, eye),
+            off_front_deg=angle,
             widest_deg=None,
         )
-        for view, visible, least, most, density, within in zip(
+        for view, visible, least, most, density, within, angle in zip(
             views,
             fractions[Bound.STATED],
             fractions[Bound.LEAST],
             fractions[Bound.MOST],
             densities,
             inside,
+            off_front_deg([view.patch for view in views], eye),
             strict=True,
         )
     ]

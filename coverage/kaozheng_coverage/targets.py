@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -21,6 +20,7 @@ HAND_THICKNESS_M = 0.03
 HANDS_WIDTH_M = 0.469
 
 _UP = np.array([0.0, 0.0, 1.0])
+_NO_FRONT = np.zeros(3)
 
 
 @dataclass(frozen=True)
@@ -97,14 +97,16 @@ def zone_patch(zone: Zone) -> Patch:
     )
 
 
-def off_front_deg(patch: Patch, eye: Array) -> float | None:
-    """Angle between where the target faces and the eye, degrees, 0-180, in the patch's middle; None without front."""
-    if patch.front is None:
-        return None
-    middle = patch.to_room(np.array([[patch.outline.centroid.x, patch.outline.centroid.y]]))[0]
-    towards = np.asarray(eye) - middle
-    cosine = float(patch.front @ towards / np.linalg.norm(towards))
-    return math.degrees(math.acos(max(-1.0, min(1.0, cosine))))
+def off_front_deg(patches: Sequence[Patch], eye: Array) -> list[float | None]:
+    """Angle between where each target faces and the eye, degrees, 0-180, in its patch's middle; None without front."""
+    middles = shapely.get_coordinates(shapely.centroid([patch.outline for patch in patches]))
+    towards = np.asarray(eye) - to_room(patches, np.arange(len(patches)), middles)
+    fronts = np.array([_NO_FRONT if patch.front is None else patch.front for patch in patches])
+    cosines = (fronts * towards).sum(axis=1) / np.linalg.norm(towards, axis=1)
+    angles = np.degrees(np.arccos(np.clip(cosines, -1.0, 1.0)))
+    return [
+        None if patch.front is None else float(angle) for patch, angle in zip(patches, angles, strict=True)
+    ]
 
 
 def _head(seat: Seat, sitter: Sitter, eye: Array, own: frozenset[str]) -> Patch:

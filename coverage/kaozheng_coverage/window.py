@@ -198,12 +198,12 @@ def _on_plane(camera: Camera, directions: Array, patch: Patch) -> shapely.Geomet
 
 def _in_front(directions: Array, towards: Array) -> Array:
     """The loop cut to the half-space that meets the plane (Sutherland and Hodgman's clip, 1974)."""
-    kept: list[Array] = []
-    for index in range(len(directions)):
-        before, now = towards[index - 1] - _FLATTEST, towards[index] - _FLATTEST
-        if (before > 0) != (now > 0):
-            share = before / (before - now)
-            kept.append(directions[index - 1] + share * (directions[index] - directions[index - 1]))
-        if now > 0:
-            kept.append(directions[index])
-    return np.asarray(kept)
+    now = towards - _FLATTEST
+    before, previous = np.roll(now, 1), np.roll(directions, 1, axis=0)
+    ahead = now > 0
+    crossing = np.flatnonzero((before > 0) != ahead)
+    share = before[crossing] / (before[crossing] - now[crossing])
+    cut = previous[crossing] + share[:, None] * (directions[crossing] - previous[crossing])
+    # Where the loop crosses between two corners, its crossing comes before the second.
+    places = np.concatenate([2 * crossing, 2 * np.flatnonzero(ahead) + 1])
+    return np.asarray(np.concatenate([cut, directions[ahead]])[np.argsort(places)])
