@@ -14,6 +14,10 @@ from kaozheng_coverage.room import Point2, Room, Seat, Zone, ZoneKind
 
 # No exam room is longer than this; a plan in millimetres or centimetres is.
 MAX_EXTENT_M = 100.0
+# Nor smaller than a desk with its chair.
+MIN_EXTENT_M = 1.5
+# No desk, screen or ceiling is larger than these; one in centimetres or millimetres is.
+MAX_DESK_M, MAX_SCREEN_M, MAX_HEIGHT_M = 5.0, 3.0, 20.0
 # Survey precision: what stands on the wall may be written a little beyond it.
 _ON_THE_WALL_M = 0.05
 
@@ -27,6 +31,14 @@ def check_room(room: Room, cameras: Sequence[Camera]) -> None:
     if extent_m > MAX_EXTENT_M:
         raise CoverageError(
             f"room {room.id}: {extent_m:g} m in extent, more than {MAX_EXTENT_M:g} m: give lengths in metres"
+        )
+    if extent_m < MIN_EXTENT_M:
+        raise CoverageError(
+            f"room {room.id}: {extent_m:g} m in extent, less than {MIN_EXTENT_M:g} m: give lengths in metres"
+        )
+    if room.height_m > MAX_HEIGHT_M:
+        raise CoverageError(
+            f"room {room.id}: height {room.height_m:g} m, more than {MAX_HEIGHT_M:g} m: give it in metres"
         )
     if room.height_m <= 0:
         raise CoverageError(
@@ -58,11 +70,13 @@ def _seat(room: Room, seat: Seat, inside: shapely.Geometry) -> None:
     desk, monitor = seat.desk, seat.monitor
     _numbers(what, [*seat.centre, seat.bearing_deg])
     _positive(f"{what}: desk", [desk.width_m, desk.depth_m, desk.height_m])
+    _at_most(f"{what}: desk", MAX_DESK_M, [desk.width_m, desk.depth_m, desk.height_m])
     if monitor is not None:
         _positive(
             f"{what}: monitor", [monitor.width_m, monitor.height_m, monitor.bottom_m, monitor.thickness_m]
         )
         _numbers(f"{what}: monitor", [monitor.setback_m])
+        _at_most(f"{what}: monitor", MAX_SCREEN_M, [monitor.width_m, monitor.height_m, monitor.bottom_m])
     if not inside.contains(shapely.Point(seat.centre)):
         raise CoverageError(
             f"{what} at {_at(seat.centre)} is outside the room's boundary: mend its position or the wall"
@@ -114,7 +128,7 @@ def _polygon(what: str, points: Sequence[Point2]) -> shapely.Polygon:
     if len(points) < 3:
         raise CoverageError(f"{what}: {len(points)} corners: a polygon needs at least three")
     polygon = shapely.Polygon(points)
-    if polygon.area < 1e-6:
+    if polygon.convex_hull.area < 1e-6:
         raise CoverageError(
             f"{what}: its corners enclose no area: give at least three that are not in one line"
         )
@@ -135,6 +149,14 @@ def _positive(what: str, values: Iterable[float]) -> None:
     for value in values:
         if not (math.isfinite(value) and value > 0):
             raise CoverageError(f"{what}: a size of {value:g} m: give one greater than zero")
+
+
+def _at_most(what: str, most_m: float, values: Iterable[float]) -> None:
+    for value in values:
+        if value > most_m:
+            raise CoverageError(
+                f"{what}: a size of {value:g} m, more than {most_m:g} m: give lengths in metres"
+            )
 
 
 def _unique(room: Room, kind: str, ids: Iterable[str]) -> None:

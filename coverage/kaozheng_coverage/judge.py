@@ -32,6 +32,8 @@ _WORST_FIRST = (Outcome.FAIL, Outcome.UNDETERMINED)
 _MOST_VANTAGES = 128
 # Targets judged in one go: a room of thirty seats at once, progress shown in a larger one.
 _TOGETHER = 40
+# Failing targets that a mend is searched for; a room with more needs cameras, not adjustments.
+_MOST_MENDS = 60
 
 
 def judge_room(
@@ -64,15 +66,23 @@ def judge_room(
         judged += judge.targets(targets[start : start + _TOGETHER], cameras, unverified)
         if progress is not None:
             progress(len(judged), len(targets))
+    skipped: tuple[str, ...] = ()
     if mends:
         # A changed camera has to be verified anew in any case, so mends are searched as if all pictures were.
         stated = judge.targets(targets, cameras) if unverified else judged
         failing = [index for index, one in enumerate(judged) if one.outcome is Outcome.FAIL]
+        unsearched = failing[_MOST_MENDS:]
+        failing = failing[:_MOST_MENDS]
         for done, index in enumerate(failing, 1):
             mend = _mend(judge, targets[index], cameras, stated)
             judged[index] = replace(judged[index], mend=mend)
             if progress is not None:
                 progress(len(targets) + done, len(targets) + len(failing))
+        if unsearched:
+            skipped = (
+                f"{len(unsearched)} more targets fail, for which no mend was searched: mend the first {_MOST_MENDS} "
+                "and judge again",
+            )
     return RoomVerdict(
         room_id=room.id,
         profile_id=profile.id,
@@ -86,7 +96,7 @@ def judge_room(
             )
             for camera in cameras
         ),
-        warnings=_warnings(room, profile),
+        warnings=(*_warnings(room, profile), *skipped),
         losses=camera_losses(
             judged[: len(room.seats)], judged[len(room.seats) :], [camera.id for camera in cameras]
         ),

@@ -391,3 +391,43 @@ def test_density_is_told_as_minimum_5th_percentile_and_median() -> None:
     assert sight.px_per_m == pytest.approx(fine.min(), rel=0.03)
     assert sight.px_per_m_p5 == pytest.approx(np.percentile(fine, 5), rel=0.06)
     assert sight.px_per_m_median == pytest.approx(np.median(fine), rel=0.06)
+
+
+def _mirrored(place: Room) -> Room:
+    def flip(points: tuple[tuple[float, float], ...]) -> tuple[tuple[float, float], ...]:
+        return tuple((8.0 - x, y) for x, y in points)
+
+    return dataclasses.replace(
+        place,
+        boundary=flip(place.boundary),
+        obstacles=tuple(dataclasses.replace(one, footprint=flip(one.footprint)) for one in place.obstacles),
+        seats=tuple(
+            dataclasses.replace(one, centre=flip((one.centre,))[0], bearing_deg=-one.bearing_deg)
+            for one in place.seats
+        ),
+        zones=tuple(
+            dataclasses.replace(
+                one,
+                polygon=flip(one.polygon),
+                bearing_deg=None if one.bearing_deg is None else -one.bearing_deg,
+            )
+            for one in place.zones
+        ),
+    )
+
+
+@settings(max_examples=30, deadline=None)
+@given(spot=SPOTS, bearing=st.floats(-180, 180), roll=st.floats(-30, 30))
+def test_a_mirrored_room_has_the_mirrored_verdict(spot, bearing, roll):
+    x, y, z = spot
+    assume(math.hypot(x - 4, y - 4) > 0.05)
+    turned = dataclasses.replace(seat("01", 3, 3, MONITOR), bearing_deg=bearing)
+    place = room(turned, seat("02", 5, 4), obstacles=(box("pillar", 4.5, 4.6, 0.2),))
+    assume(not shapely.Polygon(place.obstacles[0].footprint).buffer(0.05).contains(shapely.Point(x, y)))
+    eye = dataclasses.replace(camera("c", x, y, z=z), roll_deg=roll)
+    mirrored = dataclasses.replace(eye, position_m=(8 - x, y, z), aim_m=(4.0, 4.0, 0.9), roll_deg=-roll)
+    for was, now in zip(judged(place, eye).targets, judged(_mirrored(place), mirrored).targets, strict=True):
+        for old, new in zip(was.parts, now.parts, strict=True):
+            # A zone is sampled, and its mirrored points are others; what is flat is exact.
+            near = 0.02 if old.part is Part.AREA else 1e-5
+            assert new.sights[0].visible == pytest.approx(old.sights[0].visible, abs=near)
