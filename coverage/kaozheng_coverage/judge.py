@@ -92,7 +92,12 @@ def judge_room(
         zones=tuple(judged[len(room.seats) :]),
         lenses=tuple(
             LensReport(
-                camera.id, camera.lens.model.value, camera.lens.focal_px, camera.lens.spread, camera.lens.note
+                camera.id,
+                camera.lens.model.value,
+                camera.lens.focal_px,
+                camera.lens.hfov_deg,
+                camera.lens.spread,
+                camera.lens.note,
             )
             for camera in cameras
         ),

@@ -5,7 +5,16 @@ from __future__ import annotations
 from dataclasses import asdict
 from typing import Any
 
-from kaozheng_coverage.verdict import Draws, Outcome, PartVerdict, RoomVerdict, Sight, TargetVerdict
+from kaozheng_coverage.verdict import (
+    Additions,
+    Draws,
+    Mend,
+    Outcome,
+    PartVerdict,
+    RoomVerdict,
+    Sight,
+    TargetVerdict,
+)
 
 SCHEMA = "kaozheng/coverage/1"
 
@@ -28,6 +37,7 @@ def verdict_json(verdict: RoomVerdict) -> dict[str, Any]:
                 "camera": lens.camera_id,
                 "model": lens.model,
                 "focal_px": round(lens.focal_px, 2),
+                "hfov_deg": round(lens.hfov_deg, 2),
                 "spread": round(lens.spread, 4),
                 "note": lens.note,
             }
@@ -38,10 +48,30 @@ def verdict_json(verdict: RoomVerdict) -> dict[str, Any]:
             {"camera": loss.camera_id, "seats": list(loss.seats), "zones": list(loss.zones)}
             for loss in verdict.losses
         ],
-        "tolerances": [asdict(one) for one in verdict.tolerances],
+        "tolerances": [_renamed(asdict(one)) for one in verdict.tolerances],
         "draws": _draws(verdict.draws),
-        "additions": asdict(verdict.additions) if verdict.additions is not None else None,
+        "additions": _additions(verdict.additions),
     }
+
+
+def _mend(mend: Mend) -> dict[str, Any]:
+    return _renamed({key: value for key, value in asdict(mend).items() if value is not None})
+
+
+def _additions(found: Additions | None) -> dict[str, Any] | None:
+    if found is None:
+        return None
+    return {
+        "cameras": [_mend(one) for one in found.cameras],
+        "mended": found.mended,
+        "left": list(found.left),
+        "verified": found.verified,
+    }
+
+
+def _renamed(fields: dict[str, Any]) -> dict[str, Any]:
+    """``camera_id`` of the records is ``camera`` in the file, as everywhere in it."""
+    return {"camera" if key == "camera_id" else key: value for key, value in fields.items()}
 
 
 def _draws(draws: Draws | None) -> dict[str, Any] | None:
@@ -64,7 +94,7 @@ def _draws(draws: Draws | None) -> dict[str, Any] | None:
 def _target(target: TargetVerdict) -> dict[str, Any]:
     mend = None
     if target.mend is not None:
-        mend = {key: value for key, value in asdict(target.mend).items() if value is not None}
+        mend = _mend(target.mend)
     return {
         "id": target.id,
         "kind": target.kind,

@@ -133,6 +133,7 @@ class LensReport:
     camera_id: str
     model: str
     focal_px: float
+    hfov_deg: float
     spread: float
     note: str
 
