@@ -79,17 +79,26 @@ def assess_room(
 
 
 def _held(target: TargetVerdict, tally: TargetDraws | None, draws: int) -> TargetVerdict:
-    if target.outcome is not Outcome.PASS or tally is None or tally.passed == draws:
+    """The target with what the draws say of it: undetermined where one loses it, and what to measure better."""
+    if tally is None or tally.passed == draws or target.outcome is Outcome.FAIL:
         return target
     better = f": measure {MEASURES[tally.measure]} better" if tally.measure else ""
+    lost_in = f"with cameras, lenses and desks off as they may be, the target passes in {tally.passed} of {draws} draws"
+    if target.outcome is Outcome.UNDETERMINED:
+        parts = tuple(
+            replace(part, drawn=tally, reason=f"{part.reason}; {lost_in}{better}")
+            if part.cause is Cause.NOT_VERIFIED
+            else part
+            for part in target.parts
+        )
+        return replace(target, parts=parts)
     parts = tuple(
         replace(
             part,
             outcome=Outcome.UNDETERMINED,
             cause=Cause.NOT_ROBUST,
             drawn=tally,
-            reason=f"{part.reason}; but with cameras, lenses and desks off as they may be, the "
-            f"{PART_NAMES[part.part]} is lost and the target passes in {tally.passed} of {draws} draws{better}",
+            reason=f"{part.reason}; but {lost_in}, losing the {PART_NAMES[part.part]}{better}",
         )
         if part.part is tally.part
         else part

@@ -92,7 +92,7 @@ class PartVerdict:
 
     ``margin_visible`` and ``margin_px_per_m`` are how far the deciding camera (the k-th best) is above
     (positive) or below (negative) the rule. ``reason`` is one plain English sentence naming camera and occluder.
-    ``drawn`` tells how often the target passed where that is what decides (cause NOT_ROBUST).
+    ``drawn`` tells how often the target passed, where a tolerance decides (causes NOT_ROBUST and NOT_VERIFIED).
     """
 
     part: Part

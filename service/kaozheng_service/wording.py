@@ -208,9 +208,10 @@ def cause_sentence(target: TargetVerdict, part: PartVerdict) -> str:
             return f"{subject}标称达标，但计入测量误差后{drawn.draws}次抽样中{drawn.passed}次达标{better}（{best}）"
         case Cause.NOT_VERIFIED if sight.visible_least < rule.visible:
             least = _share(sight.visible_least)
-            return f"{subject}标称可见{seen}，朝向偏差最不利时{least}（要求{needed}；{best}）"
+            doubt = f"{subject}标称可见{seen}，朝向偏差最不利时{least}（要求{needed}；{best}）"
+            return doubt + _measure_better(part)
         case Cause.NOT_VERIFIED:
-            return f"{subject}标称达标，但机位姿态、镜头或实时画面未经核实（{best}）"
+            return f"{subject}标称达标，但机位姿态、镜头或实时画面未经核实（{best}）" + _measure_better(part)
     return f"{subject}{cause_name(part.cause)}"
 
 
@@ -244,6 +245,11 @@ def tolerance_sentence(one: CameraTolerance) -> str:
         return "无独有目标，转动无损失"
     turns = (("水平", one.pan_deg), ("俯仰", one.tilt_deg), ("旋转", one.roll_deg))
     return "、".join(f"{name}{'>10' if angle is None else f'{angle:g}'}°" for name, angle in turns)
+
+
+def _measure_better(part: PartVerdict) -> str:
+    measure = part.drawn.measure if part.drawn is not None else None
+    return f"，须更准确测量{_MEASURES[measure]}" if measure else ""
 
 
 def cameras_rule(rule: Rule) -> str:
