@@ -32,7 +32,7 @@ _MOVE_STEP_M = 0.75
 _MOST_MOVES = 40
 # Sampled fractions are this coarse (one row of the grid): a candidate is dropped only if it fails by more.
 _SAMPLING_ERROR = 1.0 / 6
-_MOST_ROOM_CALLS = 4
+_MOST_ROOM_CALLS = 3
 
 _RANK = {Outcome.FAIL: 0, Outcome.UNDETERMINED: 1, Outcome.PASS: 2}
 
@@ -56,7 +56,7 @@ def find_mend(
     judge_all : judges the whole room. With it, a turn or a lens that lowers any other target's outcome is no mend;
         without it the sentence says that the others were not checked.
     before : what ``judge_all`` says of the room as it is, if that is known already
-    most_calls : most times that ``judge_one`` is asked; ``judge_all`` is asked at most five times
+    most_calls : most times that ``judge_one`` is asked; ``judge_all`` is asked at most ten times
 
     Returns
     -------
@@ -80,7 +80,8 @@ def find_mend(
             if search.holds(change):
                 return change.mend
             if search.spent:
-                return None
+                break
+        search.refill()
     return None
 
 
@@ -142,6 +143,10 @@ class _Search:
         self._vantages: dict[Point3, Vantage] = {}
         self._samples: dict[Point3, dict[Part, list[_Sampled]]] = {}
         self._name = f"seat {target.number}" if isinstance(target, Seat) else f"zone {target.id}"
+
+    def refill(self) -> None:
+        """Every kind of change may ask for the whole room as often; only the calls for the target are shared."""
+        self._room_calls_left = _MOST_ROOM_CALLS
 
     @property
     def spent(self) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 from kaozheng_coverage.profile import Part, Rule
@@ -36,14 +37,14 @@ def part_reason(
     if len(sights) < rule.needed:
         return f"needs {needed}, but the room has {len(sights)} camera{'' if len(sights) == 1 else 's'}"
     deciding = sights[rule.needed - 1]
-    shown = f"{deciding.camera_id} shows {deciding.visible:.0%} of the {name}"
+    shown = f"{deciding.camera_id} shows {_share(deciding.visible)} of the {name}"
     if outcome is Outcome.PASS:
-        return f"{shown} at {deciding.px_per_m:.0f} px/m (needs {needed})"
+        return f"{shown} at {math.floor(deciding.px_per_m)} px/m (needs {needed})"
     if cause is Cause.NO_FRONT:
         return f"needs {needed}, but the room file does not say where it faces: state its bearing"
     if outcome is Outcome.UNDETERMINED:
         return (
-            f"{shown} at {deciding.px_per_m:.0f} px/m (needs {needed}), {_doubt(deciding, rule, unverified)}"
+            f"{shown} at {math.floor(deciding.px_per_m)} px/m (needs {needed}), {_doubt(deciding, rule, unverified)}"
         )
     passing = sum(sight.outcome is Outcome.PASS for sight in sights)
     if cause is Cause.TOO_FEW_CAMERAS:
@@ -52,11 +53,16 @@ def part_reason(
     return f"no camera gives {needed}: the best, {shown}{_because(deciding, cause)}"
 
 
+def _share(fraction: float) -> str:
+    """Per cent, rounded down: what just fails a rule never reads as what the rule asks."""
+    return f"{math.floor(fraction * 100 + 1e-9)}%"
+
+
 def _because(sight: Sight, cause: Cause | None) -> str:
     if cause is Cause.WRONG_SIDE:
         return ", being on its wrong side"
     if cause is Cause.TOO_FEW_PIXELS:
-        return f" at only {sight.px_per_m:.0f} px/m"
+        return f" at only {math.floor(sight.px_per_m)} px/m"
     if cause is Cause.OUT_OF_VIEW:
         return f"; {sight.outside:.0%} of it is out of the picture"
     if cause is Cause.HIDDEN and sight.hidden_by:
@@ -71,5 +77,5 @@ def _doubt(sight: Sight, rule: Rule, unverified: frozenset[str]) -> str:
     if sight.visible < rule.visible:
         return "which passes only if its aim or lens is a little off what is stated"
     if sight.visible_least < rule.visible:
-        return f"but only {sight.visible_least:.0%} if its aim and lens are off by their tolerance"
+        return f"but only {_share(sight.visible_least)} if its aim and lens are off by their tolerance"
     return "but too few if its focal length is at the lower end of what the stated angles allow"

@@ -227,7 +227,7 @@ def draws_sentence(drawn: Draws | None) -> str:
 
 
 def additions_sentence(found: Additions | None) -> str:
-    """The fewest cameras that mend everything at once: 一次补齐：增设2台摄像机可使10项达标……."""
+    """The fewest cameras that mend everything at once: 增设2台摄像机可使10项达标（经核算）……."""
     if found is None or not found.cameras:
         return ""
     where = "；".join(
@@ -236,7 +236,7 @@ def additions_sentence(found: Additions | None) -> str:
     )
     checked = "经核算" if found.verified else "未经核算"
     left = f"；仍不达标：{len(found.left)}项" if found.left else ""
-    return f"一次补齐：增设{len(found.cameras)}台摄像机可使{found.mended}项达标（{checked}）：{where}{left}"
+    return f"增设{len(found.cameras)}台摄像机可使{found.mended}项达标（{checked}）：{where}{left}"
 
 
 def tolerance_sentence(one: CameraTolerance) -> str:
