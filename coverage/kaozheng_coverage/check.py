@@ -20,6 +20,8 @@ MIN_EXTENT_M = 1.5
 MAX_DESK_M, MAX_SCREEN_M, MAX_HEIGHT_M = 5.0, 3.0, 20.0
 # Survey precision: what stands on the wall may be written a little beyond it.
 _ON_THE_WALL_M = 0.05
+# Nearer than this two desks are one.
+_ONE_PLACE_M = 0.1
 
 
 def check_room(room: Room, cameras: Sequence[Camera]) -> None:
@@ -54,6 +56,7 @@ def check_room(room: Room, cameras: Sequence[Camera]) -> None:
             raise CoverageError(
                 f"{what}: its top {solid.top_m:g} m is not above its bottom {solid.bottom_m:g} m"
             )
+    _apart(room)
     _unique(room, "seat", (seat.number for seat in room.seats))
     _unique(room, "zone", (zone.id for zone in room.zones))
     _unique(room, "camera", (camera.id for camera in cameras))
@@ -149,6 +152,20 @@ def _positive(what: str, values: Iterable[float]) -> None:
     for value in values:
         if not (math.isfinite(value) and value > 0):
             raise CoverageError(f"{what}: a size of {value:g} m: give one greater than zero")
+
+
+def _apart(room: Room) -> None:
+    """Two seats at one place are one seat written twice."""
+    points = [shapely.Point(seat.centre) for seat in room.seats if all(map(math.isfinite, seat.centre))]
+    if len(points) < max(2, len(room.seats)):
+        return  # a seat without a place is named next
+    pairs = shapely.STRtree(points).query(points, predicate="dwithin", distance=_ONE_PLACE_M).T
+    for first, second in pairs[pairs[:, 0] < pairs[:, 1]]:
+        one, other = room.seats[first], room.seats[second]
+        raise CoverageError(
+            f"room {room.id}: seats {one.number} and {other.number} stand at one place, {_at(one.centre)}: "
+            "mend the position of one"
+        )
 
 
 def _at_most(what: str, most_m: float, values: Iterable[float]) -> None:

@@ -43,9 +43,7 @@ def part_reason(
     if cause is Cause.NO_FRONT:
         return f"needs {needed}, but the room file does not say where it faces: state its bearing"
     if outcome is Outcome.UNDETERMINED:
-        return (
-            f"{shown} at {math.floor(deciding.px_per_m)} px/m (needs {needed}), {_doubt(deciding, rule, unverified)}"
-        )
+        return f"{shown} at {math.floor(deciding.px_per_m)} px/m (needs {needed}), {_doubt(deciding, rule, unverified)}"
     passing = sum(sight.outcome is Outcome.PASS for sight in sights)
     if cause is Cause.TOO_FEW_CAMERAS:
         next_best = f"{shown}{_because(deciding, deciding.cause)}"

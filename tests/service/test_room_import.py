@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
@@ -12,8 +14,11 @@ from ezdxf.document import Drawing
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from kaozheng_service.cli.commands import app
+from kaozheng_service.config.drawing_map import DrawingMap
+from kaozheng_service.config.dxf_import import read_plan
 from kaozheng_service.config.geometry import room_cameras, room_geometry
 from kaozheng_service.config.room_new import RoomSize, new_room
+from kaozheng_service.config.seat_sheet import read_seats
 from kaozheng_service.config.site import RoomConfig, load_room
 from kaozheng_service.errors import UserError
 from openpyxl import Workbook
@@ -386,3 +391,32 @@ def test_a_layer_that_is_not_there_and_a_file_that_is_no_plan(tmp_path: Path) ->
     assert "drawing is missing" in refused(
         "room", "dxf", tmp_path / "plan.dxf", "--room", "r", "--config", bare, "--out", out
     )
+
+
+@settings(max_examples=150, deadline=None)
+@given(st.data())
+def test_a_damaged_file_is_read_or_refused_and_never_breaks(data: st.DataObject) -> None:
+    """Bytes of a good drawing and a good sheet changed, cut out and put in, anywhere."""
+    with tempfile.TemporaryDirectory() as folder:
+        kind = data.draw(st.sampled_from(("dxf", "xlsx")))
+        whole = _GOOD[kind]
+        place = data.draw(st.integers(0, len(whole) - 1))
+        cut = data.draw(st.integers(0, 40))
+        put = data.draw(st.binary(max_size=12))
+        path = Path(folder) / f"damaged.{kind}"
+        path.write_bytes(whole[:place] + put + whole[place + cut :])
+        with contextlib.suppress(UserError):
+            if kind == "dxf":
+                read_plan(path, DrawingMap.model_validate(LAYERS), "r", "r")
+            else:
+                read_seats(path)
+
+
+def _bytes_of_good_files() -> dict[str, bytes]:
+    with tempfile.TemporaryDirectory() as folder:
+        plan().saveas(Path(folder) / "plan.dxf")
+        sheet = sheet_of(Path(folder), ("number", "x", "y"), ("1", 3, 4), ("2", 5, 4))
+        return {"dxf": (Path(folder) / "plan.dxf").read_bytes(), "xlsx": sheet.read_bytes()}
+
+
+_GOOD = _bytes_of_good_files()

@@ -57,10 +57,14 @@ def read_plan(path: Path, layers: DrawingMap, room_id: str, name: str) -> Plan:
     """
     drawing = _open(path)
     reader = _Reader(path, drawing, _scale(path, drawing, layers), layers.front)
-    boundary = reader.boundary(layers.boundary)
-    solids = [one for entry in layers.obstacles for one in reader.solids(entry)]
-    zones = [one for entry in layers.zones for one in reader.zones(entry)]
-    seats = reader.seats(layers.seats) if layers.seats is not None else []
+    try:
+        boundary = reader.boundary(layers.boundary)
+        solids = [one for entry in layers.obstacles for one in reader.solids(entry)]
+        zones = [one for entry in layers.zones for one in reader.zones(entry)]
+        seats = reader.seats(layers.seats) if layers.seats is not None else []
+    except (DXFError, LookupError, TypeError, ValueError, AttributeError) as error:
+        # What the library lets through of a damaged drawing shows when an entity is asked for its points.
+        raise UserError(f"{path}: the drawing is damaged; save it as DXF again: {error}") from None
     if reader.faults or boundary is None:
         raise FileError(reader.faults)
     left, near = min(x for x, _ in boundary), min(y for _, y in boundary)
@@ -97,7 +101,7 @@ def _open(path: Path) -> Drawing:
         return readfile(path)
     except FileNotFoundError:
         raise UserError(f"{path}: there is no such file; give the path of a DXF drawing") from None
-    except (DXFError, UnicodeDecodeError, OSError, ValueError) as error:
+    except Exception as error:  # noqa: BLE001 - of a damaged file the library raises anything
         raise UserError(
             f"{path}: is no DXF drawing that can be read; save it as DXF again: {error}"
         ) from None
@@ -200,6 +204,9 @@ class _Reader:
             return []
         found: list[DXFEntity] = []
         for entity in self.drawing.modelspace():
+            if not entity.dxf.is_supported("layer"):
+                self.passed_over.append(_name(entity))  # an object of another program: no shape that is known
+                continue
             if entity.dxf.layer.lower() != layer.lower():
                 continue
             if entity.dxftype() in _WORDS:
@@ -293,4 +300,5 @@ class _Reader:
 
 
 def _name(entity: DXFEntity) -> str:
-    return f"{entity.dxftype()} #{entity.dxf.handle} on layer {entity.dxf.layer}"
+    layer = entity.dxf.layer if entity.dxf.is_supported("layer") else "unknown"
+    return f"{entity.dxftype()} #{entity.dxf.handle} on layer {layer}"

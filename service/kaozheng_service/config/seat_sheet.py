@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import math
 import re
-import zipfile
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from openpyxl import load_workbook
-from openpyxl.utils.exceptions import InvalidFileException
 
 from kaozheng_service.config.document import FileError
 from kaozheng_service.errors import UserError
@@ -58,10 +56,12 @@ def read_seats(path: Path, sheet: str | None = None) -> list[SheetSeat]:
         book = load_workbook(path, data_only=True)
     except FileNotFoundError:
         raise UserError(f"{path}: there is no such file; give the path of an Excel sheet") from None
-    except (InvalidFileException, zipfile.BadZipFile, KeyError, ValueError, OSError) as error:
+    except Exception as error:  # noqa: BLE001 - of a damaged file the library raises anything
         raise UserError(
             f"{path}: is no Excel file (.xlsx) that can be read; save it as .xlsx again: {error}"
         ) from None
+    if not book.worksheets:
+        raise UserError(f"{path}: holds no sheet; save it as .xlsx again")
     if sheet is not None and sheet not in book.sheetnames:
         raise UserError(f"{path}: has no sheet {sheet!r}; it has {', '.join(book.sheetnames)}")
     page = book[sheet] if sheet is not None else book.worksheets[0]
