@@ -56,6 +56,10 @@ def check_room(room: Room, cameras: Sequence[Camera]) -> None:
             raise CoverageError(
                 f"{what}: its top {solid.top_m:g} m is not above its bottom {solid.bottom_m:g} m"
             )
+        if not inside.intersects(shapely.Polygon(solid.footprint)) or solid.bottom_m >= room.height_m:
+            raise CoverageError(
+                f"{what} lies outside the room and hides nothing: mend its place (metres), or remove it"
+            )
     _apart(room)
     _unique(room, "seat", (seat.number for seat in room.seats))
     _unique(room, "zone", (zone.id for zone in room.zones))
@@ -66,6 +70,7 @@ def check_room(room: Room, cameras: Sequence[Camera]) -> None:
         _zone(room, zone, inside)
     for camera in cameras:
         _camera(room, camera, inside)
+    _no_twins(room, cameras)
 
 
 def _seat(room: Room, seat: Seat, inside: shapely.Geometry) -> None:
@@ -79,6 +84,11 @@ def _seat(room: Room, seat: Seat, inside: shapely.Geometry) -> None:
             f"{what}: monitor", [monitor.width_m, monitor.height_m, monitor.bottom_m, monitor.thickness_m]
         )
         _numbers(f"{what}: monitor", [monitor.setback_m])
+        if not 0 <= monitor.setback_m <= desk.depth_m:
+            raise CoverageError(
+                f"{what}: monitor: setback {monitor.setback_m:g} m: give how far the screen's middle stands from the "
+                f"far edge of its desk, which is {desk.depth_m:g} m deep"
+            )
         _at_most(f"{what}: monitor", MAX_SCREEN_M, [monitor.width_m, monitor.height_m, monitor.bottom_m])
     if not inside.contains(shapely.Point(seat.centre)):
         raise CoverageError(
@@ -92,6 +102,11 @@ def _zone(room: Room, zone: Zone, inside: shapely.Geometry) -> None:
     area = _polygon(what, zone.polygon)
     if zone.top_m <= zone.bottom_m:
         raise CoverageError(f"{what}: its top {zone.top_m:g} m is not above its bottom {zone.bottom_m:g} m")
+    if zone.bottom_m < -_ON_THE_WALL_M or zone.top_m > room.height_m + _ON_THE_WALL_M:
+        raise CoverageError(
+            f"{what}: reaches from {zone.bottom_m:g} to {zone.top_m:g} m, but the room from 0 to {room.height_m:g} m: "
+            "mend its heights"
+        )
     if not inside.contains(area.centroid):
         raise CoverageError(
             f"{what}: its middle is outside the room's boundary: mend its polygon or the wall"
@@ -124,6 +139,19 @@ def _camera(room: Room, camera: Camera, inside: shapely.Geometry) -> None:
         within = shapely.Polygon(solid.footprint).contains(shapely.Point(x, y))
         if within and solid.bottom_m < z < solid.top_m:
             raise CoverageError(f"{what} is inside {solid.id}: move it to the face that it hangs on")
+
+
+def _no_twins(room: Room, cameras: Sequence[Camera]) -> None:
+    """One camera written twice would count as two."""
+    seen: dict[object, str] = {}
+    for camera in cameras:
+        view = (camera.position_m, camera.aim_m, camera.roll_deg, camera.lens)
+        if view in seen:
+            raise CoverageError(
+                f"room {room.id}: cameras {seen[view]} and {camera.id} hang at one place and look the same way: "
+                "they are one camera; remove one"
+            )
+        seen[view] = camera.id
 
 
 def _polygon(what: str, points: Sequence[Point2]) -> shapely.Polygon:

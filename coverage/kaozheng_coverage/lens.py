@@ -284,6 +284,14 @@ def _without_fold(lens: Lens) -> Lens:
     return lens
 
 
+def pinhole_lens(width_px: int, height_px: int, hfov_deg: float) -> Lens:
+    """A pinhole of exactly that horizontal angle of view, degrees, below 180: for a lens that is known to be one."""
+    focal_px = width_px / 2 / math.tan(math.radians(hfov_deg) / 2)
+    return Lens(
+        LensModel.PINHOLE, focal_px, (width_px / 2, height_px / 2), width_px, height_px, note="a pinhole"
+    )
+
+
 def fit_lens(
     width_px: int,
     height_px: int,
@@ -293,8 +301,9 @@ def fit_lens(
 ) -> Lens:
     """The lens that a datasheet's angles of view describe.
 
-    From the horizontal angle alone a pinhole is assumed. With more angles both models are fitted and the one
-    whose angles agree better on a focal length is taken.
+    From the horizontal angle alone a pinhole is assumed, and how much longer an f-theta lens of that angle would be is
+    its spread: it shows less above and below. With more angles both models are fitted and the one whose angles agree
+    better on a focal length is taken.
 
     Parameters
     ----------
@@ -348,7 +357,11 @@ def fit_lens(
         )
     note = f"focal lengths from {len(angles)} stated angles differ by: {tried}"
     if len(angles) == 1:
-        note = "pinhole assumed: only the horizontal angle is stated; state vfov and dfov to have it checked"
+        spread = float(half_extents[0] / half_angles[0]) / focal_px - 1.0
+        note = (
+            "pinhole assumed from the horizontal angle alone; an f-theta lens of that angle would be "
+            f"{spread:.0%} longer: state vfov and dfov"
+        )
     return Lens(model, focal_px, (width / 2, height / 2), int(width_px), int(height_px), spread, note)
 
 

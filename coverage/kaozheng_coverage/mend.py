@@ -315,8 +315,8 @@ class _Search:
 
     def _then(self) -> str:
         if self._judge_all is None:
-            return f"{self._name} then passes; the other seats and zones were not checked."
-        return f"{self._name} then passes, and no other seat or zone does worse."
+            return f"{self._name} then passes as stated; the other seats and zones were not checked."
+        return f"{self._name} then passes as stated, and no other seat or zone does worse."
 
     def _turn(self, camera: Camera, pan_deg: float, tilt_deg: float) -> _Change:
         words = [
@@ -350,8 +350,8 @@ class _Search:
     def _add(self, camera: Camera, pattern: Camera) -> _Change:
         text = (
             f"Add a camera at {_place(camera.position_m)} aimed at {_place(camera.aim_m)} with the lens of camera "
-            f"{pattern.id} ({pattern.lens.hfov_deg:.0f} degrees of horizontal view): {self._name} then passes, and "
-            f"no other seat or zone can do worse."
+            f"{pattern.id} ({pattern.lens.hfov_deg:.0f} degrees of horizontal view): {self._name} then passes "
+            f"as stated, and no other seat or zone can do worse."
         )
         hfov_deg = round(camera.lens.hfov_deg, 1)
         mend = Mend(

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import StrEnum
 
+from kaozheng_coverage.errors import CoverageError
+
 
 class Part(StrEnum):
     """What of a target is judged by itself. A zone has the single part AREA."""
@@ -58,6 +60,19 @@ class Rule:
     cameras: int = 1
     spare: int = 0
     facing_deg: float | None = None
+
+    def __post_init__(self) -> None:
+        """Raise CoverageError for a rule that could not be failed, or not be met."""
+        if not 0 < self.visible <= 1:
+            raise CoverageError(f"a rule's visible fraction of {self.visible:g}: give more than 0, at most 1")
+        if self.cameras < 1 or self.spare < 0:
+            raise CoverageError(
+                f"a rule for {self.cameras} cameras and {self.spare} to spare: ask for at least one"
+            )
+        if self.facing_deg is not None and not 0 < self.facing_deg <= 90:
+            raise CoverageError(
+                f"a rule's facing of {self.facing_deg:g} degrees: give more than 0, at most 90"
+            )
 
     @property
     def needed(self) -> int:

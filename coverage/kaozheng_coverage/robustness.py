@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import zlib
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
@@ -249,9 +250,11 @@ def _lost(
     exact: frozenset[str],
 ) -> list[tuple[Target, TargetVerdict, Part]]:
     """The targets that do not pass in one world, and by which part; ``exact`` names errors that it is spared."""
-    random = np.random.default_rng((_SEED, number))
-    drawn = {camera.id: _drawn_camera(camera, survey, random, exact) for camera in cameras}
-    world = _drawn_room(room, survey, random, exact)
+    drawn = {
+        camera.id: _drawn_camera(camera, survey, _random(number, "camera", camera.id), exact)
+        for camera in cameras
+    }
+    world = _drawn_room(room, survey, number, exact)
     judge = Judge(world, profile)
     moved: dict[str, Target] = {seat.number: seat for seat in world.seats}
     asked = [
@@ -318,20 +321,26 @@ def _drawn_camera(
     return drawn
 
 
-def _drawn_room(room: Room, survey: Survey, random: np.random.Generator, exact: frozenset[str]) -> Room:
+def _drawn_room(room: Room, survey: Survey, number: int, exact: frozenset[str]) -> Room:
     if "layout" in exact:
         return room
-    shifts = random.normal(0.0, survey.desk_m, (len(room.seats), 2))
-    turns = random.normal(0.0, survey.desk_deg, len(room.seats))
-    seats = tuple(
-        replace(
-            seat,
-            centre=(seat.centre[0] + float(shift[0]), seat.centre[1] + float(shift[1])),
-            bearing_deg=seat.bearing_deg + float(turn),
+    seats = []
+    for seat in room.seats:
+        right, forward, turn = _random(number, "seat", seat.number).normal(0.0, 1.0, 3)
+        x, y = seat.centre
+        seats.append(
+            replace(
+                seat,
+                centre=(x + float(right) * survey.desk_m, y + float(forward) * survey.desk_m),
+                bearing_deg=seat.bearing_deg + float(turn) * survey.desk_deg,
+            )
         )
-        for seat, shift, turn in zip(room.seats, shifts, turns, strict=True)
-    )
-    return replace(room, seats=seats)
+    return replace(room, seats=tuple(seats))
+
+
+def _random(number: int, kind: str, name: str) -> np.random.Generator:
+    """A stream of its own for each thing in each draw, so that no order and no neighbour changes what is drawn."""
+    return np.random.default_rng((_SEED, number, zlib.crc32(f"{kind} {name}".encode())))
 
 
 def _exact(camera: Camera) -> Camera:

@@ -56,7 +56,9 @@ class Sight:
 
 @dataclass(frozen=True, slots=True)
 class Mend:
-    """The smallest change found that makes the target pass; ``verified`` when the engine re-judged it so.
+    """The smallest change found that makes the target pass as stated; ``verified`` when the engine re-judged it so.
+
+    What the draws say of it shows when the changed room is judged as a whole.
 
     ``kind`` is one of "turn", "zoom", "move", "add". ``text`` is one plain English sentence; the other
     fields carry the numbers for a caller who words it in another language: ``pan_deg`` and ``tilt_deg``

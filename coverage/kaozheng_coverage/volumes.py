@@ -59,8 +59,8 @@ class Volume:
 
 
 def is_flat(zone: Zone) -> bool:
-    """Whether a zone is a surface to look down on: its top is judged, exactly."""
-    return zone.top_m - zone.bottom_m < FLAT_ZONE_M
+    """Whether a zone is a surface to look down on: its top is judged, exactly. What faces somewhere is not."""
+    return zone.top_m - zone.bottom_m < FLAT_ZONE_M and zone.bearing_deg is None
 
 
 def zone_volume(zone: Zone) -> Volume:
@@ -80,7 +80,7 @@ def _spread(zone: Zone) -> Array:
     The same points for the same zone always, so that a verdict can be repeated.
     """
     corners = np.asarray(zone.polygon, dtype=np.float64)
-    along = corners[1] - corners[0]
+    along = next(side for side in np.diff(corners, axis=0) if np.linalg.norm(side) > 1e-9)
     along = along / np.linalg.norm(along)
     turn = np.array(
         [along, [-along[1], along[0]]]

@@ -227,14 +227,14 @@ def draws_sentence(drawn: Draws | None) -> str:
 
 
 def additions_sentence(found: Additions | None) -> str:
-    """The fewest cameras that mend everything at once: 增设2台摄像机可使10项达标（经核算）……."""
+    """The fewest cameras that mend everything at once: 增设2台摄像机可使10项达标（按标称值核算）……."""
     if found is None or not found.cameras:
         return ""
     where = "；".join(
         f"在{_place(one.position_m)}处，对准{_place(one.aim_m)}处，水平视角{one.hfov_deg:.0f}°"
         for one in found.cameras
     )
-    checked = "经核算" if found.verified else "未经核算"
+    checked = "按标称值核算" if found.verified else "未经核算"
     left = f"；仍不达标：{len(found.left)}项" if found.left else ""
     return f"增设{len(found.cameras)}台摄像机可使{found.mended}项达标（{checked}）：{where}{left}"
 
@@ -294,7 +294,7 @@ def mend_sentence(mend: Mend | None) -> str:
             text = mend.text
     if mend.kind in ("move", "add") and mend.aim_m is not None:
         text += f"，对准{_place(mend.aim_m)}处"
-    return f"{text}（{'经核算可达标' if mend.verified else '未经核算，仅供参考'}）"
+    return f"{text}（{'按标称值核算可达标' if mend.verified else '未经核算，仅供参考'}）"
 
 
 def diagnosis_sentence(diagnosis: Diagnosis) -> str:

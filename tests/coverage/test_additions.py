@@ -9,13 +9,13 @@ from kaozheng_coverage.additions import find_additions
 from kaozheng_coverage.assess import assess_room
 from kaozheng_coverage.camera import Camera
 from kaozheng_coverage.judge import judge_room
-from kaozheng_coverage.lens import fit_lens
+from kaozheng_coverage.lens import pinhole_lens
 from kaozheng_coverage.profile import Level, Part, Profile, Rule
 from kaozheng_coverage.room import Desk, Prism, Room, Seat
 from kaozheng_coverage.verdict import Mend, Outcome
 
 RULES = Profile("heads", 1, "of this test", {Part.HEAD: Rule(Level.OBSERVE, 0.9)}, {})
-LENS = fit_lens(1920, 1080, 90.0)
+LENS = pinhole_lens(1920, 1080, 90.0)
 # A wall across the room, ceiling high, with a seat on either side of it.
 WALL = Prism("partition", ((0.0, 4.0), (12.0, 4.0), (12.0, 4.1), (0.0, 4.1)), 0.0, 3.2)
 

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from kaozheng_coverage.camera import Camera
 from kaozheng_coverage.errors import CoverageError
 from kaozheng_coverage.judge import judge_room
-from kaozheng_coverage.lens import fit_lens
+from kaozheng_coverage.lens import pinhole_lens
 from kaozheng_coverage.person import Occluder
 from kaozheng_coverage.profile import Level, Part, Profile, Rule
 from kaozheng_coverage.projection import pixel_density
@@ -29,7 +29,7 @@ THEORY = built_in_profiles()["theory"]
 PRACTICAL = built_in_profiles()["practical"]
 DESK = Desk(1.2, 0.6, 0.75)
 MONITOR = Monitor(0.54, 0.33, 0.80, 0.05, 0.20)
-LENS = fit_lens(2560, 1440, 90.0)
+LENS = pinhole_lens(2560, 1440, 90.0)
 SEAL = Zone("seal", ZoneKind.SEAL_OPENING, ((3.5, 7.0), (4.5, 7.0), (4.5, 7.6), (3.5, 7.6)), 1.1, 1.5, 180.0)
 
 
@@ -116,7 +116,7 @@ def test_a_camera_that_looks_away_sees_nothing():
 
 
 def test_far_away_there_are_too_few_pixels():
-    far = dataclasses.replace(camera("front", 4, 7.8), lens=fit_lens(320, 180, 90.0))
+    far = dataclasses.replace(camera("front", 4, 7.8), lens=pinhole_lens(320, 180, 90.0))
     head = part(judged(room(seat("01", 4, 1.5)), far), Part.HEAD)
     assert head.cause is Cause.TOO_FEW_PIXELS
     assert head.margin_px_per_m < 0

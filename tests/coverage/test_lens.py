@@ -14,8 +14,12 @@ from hypothesis import strategies as st
 from kaozheng_coverage.camera import Camera
 from kaozheng_coverage.distortion import LensModel
 from kaozheng_coverage.errors import LensError
-from kaozheng_coverage.lens import Lens, calibrated_lens, fit_lens
+from kaozheng_coverage.judge import judge_room
+from kaozheng_coverage.lens import Lens, calibrated_lens, fit_lens, pinhole_lens
+from kaozheng_coverage.profile import Level, Part, Profile, Rule
 from kaozheng_coverage.projection import pixel_density
+from kaozheng_coverage.room import Desk, Room, Seat
+from kaozheng_coverage.verdict import Outcome
 
 CASES = Path(__file__).resolve().parents[3] / "shared" / "cases" / "lens.csv"
 SHORT, WIDE = (1920, 1080), (2048, 2048)
@@ -205,3 +209,29 @@ def test_beyond_the_fold_nothing_is_imaged_a_second_time():
 def test_a_calibration_that_is_no_lens_is_refused(model, focals, centre, coefficients, said):
     with pytest.raises(LensError, match=said):
         calibrated_lens(model, 1920, 1080, focals, centre, coefficients)
+
+
+def test_from_the_horizontal_angle_alone_the_model_stays_open():
+    wide, narrow = fit_lens(1920, 1080, 106.4), fit_lens(1920, 1080, 30.0)
+    assert wide.spread == pytest.approx(math.tan(math.radians(53.2)) / math.radians(53.2) - 1, rel=1e-6)
+    assert narrow.spread < 0.03 < 0.4 < wide.spread
+    assert "state vfov and dfov" in wide.note
+    assert pinhole_lens(1920, 1080, 106.4).spread == 0.0
+
+
+def test_a_pass_never_rests_on_an_assumed_model():
+    """A seat that a pinhole of 106 degrees shows at the lower edge, and an f-theta lens of that angle does not."""
+    rules = Profile("heads", 1, "of this test", {Part.HEAD: Rule(Level.DETECT, 0.9)}, {})
+    seat = Seat("01", (4.0, 6.6), 0.0, Desk(1.2, 0.6, 0.75), None)
+    room = Room("r", "r", ((0, 0), (8, 0), (8, 8), (0, 8)), 3.2, (), (seat,), ())
+    outcomes = {}
+    for name, lens in {
+        "pinhole": pinhole_lens(1920, 1080, 106.4),
+        "f-theta": fit_lens(1920, 1080, 106.4, 57.9, 124.6),
+        "assumed": fit_lens(1920, 1080, 106.4),
+    }.items():
+        eye = Camera("c", (4.0, 7.8, 2.8), (4.0, 4.2, 1.5), lens, aim_tolerance_deg=0.0)
+        outcomes[name] = judge_room(room, (eye,), rules, mends=False).outcome
+    assert outcomes["pinhole"] is Outcome.PASS
+    assert outcomes["f-theta"] is not Outcome.PASS
+    assert outcomes["assumed"] is Outcome.UNDETERMINED

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from kaozheng_coverage.adjust import turned, with_hfov, zoomed
 from kaozheng_coverage.camera import Camera
 from kaozheng_coverage.judge import Judge, judge_room
-from kaozheng_coverage.lens import fit_lens
+from kaozheng_coverage.lens import fit_lens, pinhole_lens
 from kaozheng_coverage.mend import find_mend
 from kaozheng_coverage.profile import Level, Part, Profile, Rule
 from kaozheng_coverage.projection import axes, project
@@ -22,7 +22,7 @@ from kaozheng_coverage.sight import Target
 from kaozheng_coverage.verdict import Mend, Outcome, TargetVerdict
 
 DESK = Desk(1.3, 0.6, 0.75)
-LENS = fit_lens(1920, 1080, 80.0)
+LENS = pinhole_lens(1920, 1080, 80.0)
 RULES = Profile(
     "test",
     1,
@@ -115,7 +115,7 @@ def test_the_turn_is_no_more_than_a_degree_or_so_larger_than_needed() -> None:
 
 def test_a_turn_that_would_lose_another_seat_is_no_mend() -> None:
     place = room(seat("1", 8.2, 4.0), seat("2", 3.0, 4.0))
-    cameras = (Camera("only", (6.0, 7.9, 2.8), (4.4, 2.0, 1.0), fit_lens(1920, 1080, 60.0)),)
+    cameras = (Camera("only", (6.0, 7.9, 2.8), (4.4, 2.0, 1.0), pinhole_lens(1920, 1080, 60.0)),)
     judging = Judging(place)
     assert [verdict.outcome for verdict in judging.all(cameras)] == [Outcome.FAIL, Outcome.PASS]
     alone = judging.mend(place.seats[0], cameras, whole_room=False)
@@ -130,7 +130,7 @@ def test_a_turn_that_would_lose_another_seat_is_no_mend() -> None:
 
 def test_a_seat_too_small_in_the_picture_gets_a_longer_lens() -> None:
     place = room(seat("1", 6.0, 1.5))
-    cameras = (Camera("front", (6.0, 7.9, 2.8), (6.0, 1.2, 1.1), fit_lens(640, 360, 100.0)),)
+    cameras = (Camera("front", (6.0, 7.9, 2.8), (6.0, 1.2, 1.1), pinhole_lens(640, 360, 100.0)),)
     judging = Judging(place)
     mend = judging.mend(place.seats[0], cameras)
     assert mend is not None
@@ -159,7 +159,7 @@ def test_a_bag_shown_away_from_the_only_camera_gets_one_on_its_front() -> None:
         "seal", ZoneKind.SEAL_OPENING, ((5.2, 7.0), (6.8, 7.0), (6.8, 7.8), (5.2, 7.8)), 1.1, 1.5, 180.0
     )
     place = room(zones=(bag,))
-    cameras = (Camera("front", (6.0, 7.9, 2.8), (6.0, 2.0, 1.0), fit_lens(3840, 2160, 80.0)),)
+    cameras = (Camera("front", (6.0, 7.9, 2.8), (6.0, 2.0, 1.0), pinhole_lens(3840, 2160, 80.0)),)
     judging = Judging(place)
     mend = judging.mend(bag, cameras)
     assert mend is not None
@@ -226,8 +226,8 @@ def test_two_cameras_missing_are_not_mended_by_one() -> None:
 def test_every_mend_passes_when_it_is_done_and_is_found_within_its_budget(x, y, aim, hfov) -> None:
     place = room(seat("1", x, y), seat("2", 12.0 - x if abs(x - 6.0) > 1.0 else x - 3.0, y))
     cameras = (
-        Camera("a", (0.3, 7.7, 2.8), aim, fit_lens(1280, 720, hfov)),
-        Camera("b", (11.7, 0.3, 2.8), (5.0, 5.0, 1.0), fit_lens(1280, 720, 60.0)),
+        Camera("a", (0.3, 7.7, 2.8), aim, pinhole_lens(1280, 720, hfov)),
+        Camera("b", (11.7, 0.3, 2.8), (5.0, 5.0, 1.0), pinhole_lens(1280, 720, 60.0)),
     )
     judging = Judging(place)
     before = judging.all(cameras)

@@ -10,7 +10,7 @@ import shapely
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from kaozheng_coverage.camera import Camera
-from kaozheng_coverage.lens import fit_lens
+from kaozheng_coverage.lens import fit_lens, pinhole_lens
 from kaozheng_coverage.outline import seat_box, seat_outline, zone_outline
 from kaozheng_coverage.profile import Part
 from kaozheng_coverage.projection import project
@@ -18,7 +18,7 @@ from kaozheng_coverage.room import Desk, Monitor, Seat, Zone, ZoneKind
 
 DESK = Desk(1.3, 0.6, 0.75)
 SEAT = Seat("17", (6.0, 5.0), 0.0, DESK, Monitor(0.54, 0.33, 0.80, 0.05, 0.20))
-PINHOLE = fit_lens(1920, 1080, 80.0)
+PINHOLE = pinhole_lens(1920, 1080, 80.0)
 WIDE = fit_lens(1920, 1080, 106.4, 57.9, 124.6)
 FISHEYE = fit_lens(2000, 2000, 185.0, 185.0)
 

@@ -12,13 +12,13 @@ from kaozheng_coverage import map_svg
 from kaozheng_coverage.camera import Camera
 from kaozheng_coverage.floor_map import FloorMap, floor_map
 from kaozheng_coverage.judge import judge_room
-from kaozheng_coverage.lens import fit_lens
+from kaozheng_coverage.lens import pinhole_lens
 from kaozheng_coverage.map_svg import blind_svg, density_svg
 from kaozheng_coverage.profile import Level, Part, Profile, Rule
 from kaozheng_coverage.room import Desk, Prism, Room, Seat, Zone, ZoneKind
 from kaozheng_coverage.view_svg import view_svg
 
-LENS = fit_lens(1920, 1080, 90.0)
+LENS = pinhole_lens(1920, 1080, 90.0)
 # A wall to the ceiling that cuts off the right third of the room, and one camera to its left.
 PARTITION = Prism("partition", ((8.0, 0.0), (8.1, 0.0), (8.1, 8.0), (8.0, 8.0)), 0.0, 3.2)
 RULES = Profile(

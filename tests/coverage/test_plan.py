@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from kaozheng_coverage.camera import Camera
-from kaozheng_coverage.lens import fit_lens
+from kaozheng_coverage.lens import fit_lens, pinhole_lens
 from kaozheng_coverage.plan import plan_svg
 from kaozheng_coverage.room import Desk, Monitor, Prism, Room, Seat, Zone, ZoneKind
 from kaozheng_coverage.verdict import Outcome, RoomVerdict, TargetVerdict
@@ -187,7 +187,7 @@ def test_names_with_markup_in_them_stay_names() -> None:
 
 
 def test_a_camera_that_looks_straight_down_spans_what_its_picture_shows() -> None:
-    down = Camera("dome", (6.0, 4.2, 3.0), (6.0, 4.2, 0.0), fit_lens(1920, 1080, 90.0))
+    down = Camera("dome", (6.0, 4.2, 3.0), (6.0, 4.2, 0.0), pinhole_lens(1920, 1080, 90.0))
     document = plan_svg(replace(ROOM, seats=(), zones=()), (down,))
     spans = [e for e in parsed(document).iter(f"{SVG}polygon") if e.get("fill-opacity") == "0.06"]
     points = numbers(spans[0].get("points", ""))

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from kaozheng_coverage import volumes
 from kaozheng_coverage.camera import Camera
-from kaozheng_coverage.lens import fit_lens
+from kaozheng_coverage.lens import pinhole_lens
 from kaozheng_coverage.person import Occluder, invigilator_id
 from kaozheng_coverage.profile import Part
 from kaozheng_coverage.rays import RayScene
@@ -109,7 +109,7 @@ def test_a_volume_is_sampled_finely_enough(seed):
 def test_half_a_volume_behind_a_wall_is_half_seen_and_the_wall_is_named():
     screen = Prism("screen", ((2.0, 5.0), (5.5, 5.0), (5.5, 5.1), (2.0, 5.1)), 0.0, 1.0)
     room = Room("r", "r", ((0, 0), (8, 0), (8, 8), (0, 8)), 3.2, (screen,), (), (zone(),))
-    lens = fit_lens(1920, 1080, 100.0)
+    lens = pinhole_lens(1920, 1080, 100.0)
     far = Camera("far", (3.75, 7.9, 1.0), (3.75, 3.6, 1.0), lens, aim_tolerance_deg=0.0)
     (glimpse,) = Vantage(far.position_m, solids_of(room_occluders(room))).glimpses(far, zone()).values()
     assert glimpse.visible == pytest.approx(0.5, abs=0.02)
@@ -139,7 +139,7 @@ def test_who_holds_the_bag_hides_what_is_behind_but_not_the_bag():
     ring = np.array(body[0].footprint)
     assert ring[:, 1].min() == pytest.approx(7.2, abs=0.02)
     in_front = Vantage((4.0, 1.0, 2.8), solids_of(occluders))
-    lens = fit_lens(1920, 1080, 90.0)
+    lens = pinhole_lens(1920, 1080, 90.0)
     front = Camera("f", (4.0, 1.0, 2.8), (4.0, 6.9, 1.3), lens, aim_tolerance_deg=0.0)
     assert in_front.glimpses(front, bag)[Part.AREA].visible == 1.0
     # From the front wall at shoulder height the body stands before the candidate's head.
@@ -156,7 +156,9 @@ def test_an_area_against_the_wall_keeps_its_invigilator_in_the_room():
     room = Room("r", "r", ((0, 0), (8, 0), (8, 8), (0, 8)), 3.2, (), (), (bag,))
     (ring, *_) = [np.array(one.footprint) for one in room_occluders(room) if one.id == invigilator_id(bag)]
     assert ring[:, 1].max() <= 8.0 + 0.02
-    front = Camera("f", (4.0, 1.0, 2.8), (4.0, 7.7, 1.3), fit_lens(1920, 1080, 90.0), aim_tolerance_deg=0.0)
+    front = Camera(
+        "f", (4.0, 1.0, 2.8), (4.0, 7.7, 1.3), pinhole_lens(1920, 1080, 90.0), aim_tolerance_deg=0.0
+    )
     seen = Vantage(front.position_m, solids_of(room_occluders(room))).glimpses(front, bag)[Part.AREA]
     assert seen.visible == 1.0
 
@@ -166,7 +168,7 @@ def test_the_bag_faces_one_side(off_deg):
     bag = zone(1.1, 1.5, 180.0, ZoneKind.SEAL_OPENING)
     angle = math.radians(180 + off_deg)
     spot = (3.75 + 2.5 * math.sin(angle), 3.6 + 2.5 * math.cos(angle), 1.3)
-    camera = Camera("c", spot, (3.75, 3.6, 1.3), fit_lens(1920, 1080, 90.0), aim_tolerance_deg=0.0)
+    camera = Camera("c", spot, (3.75, 3.6, 1.3), pinhole_lens(1920, 1080, 90.0), aim_tolerance_deg=0.0)
     (glimpse,) = Vantage(spot, solids_of(())).glimpses(camera, bag).values()
     assert glimpse.off_front_deg == pytest.approx(off_deg, abs=2.0)
     assert glimpse.widest_deg == 75.0

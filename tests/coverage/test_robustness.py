@@ -8,7 +8,7 @@ import pytest
 from kaozheng_coverage.assess import assess_room
 from kaozheng_coverage.camera import Camera
 from kaozheng_coverage.judge import judge_room
-from kaozheng_coverage.lens import fit_lens
+from kaozheng_coverage.lens import pinhole_lens
 from kaozheng_coverage.nudge import nudged
 from kaozheng_coverage.profile import Level, Part, Profile, Rule
 from kaozheng_coverage.robustness import Survey, camera_tolerances, judge_draws, lower_bound
@@ -16,7 +16,7 @@ from kaozheng_coverage.room import Desk, Room, Seat
 from kaozheng_coverage.verdict import Cause, Outcome
 
 HEADS = Profile("heads", 1, "of this test", {Part.HEAD: Rule(Level.DETECT, 0.9)}, {})
-LENS = fit_lens(1920, 1080, 60.0)
+LENS = pinhole_lens(1920, 1080, 60.0)
 NO_ERROR = Survey(0.0, 0.0, 0.0, 0.0)
 
 
@@ -115,7 +115,7 @@ def outcomes(place: Room, camera: Camera, pan_deg: float) -> set[Outcome]:
 
 
 def test_a_camera_that_another_stands_in_for_may_be_turned_freely():
-    cameras = (front(), front(name="twin"))
+    cameras = (front(), dataclasses.replace(front(name="twin"), position_m=(4.3, 7.8, 2.6)))
     place = room((4.0, 3.3))
     for one in camera_tolerances(place, cameras, HEADS, judge_room(place, cameras, HEADS, mends=False)):
         assert (one.depending, one.pan_deg, one.first_lost) == (0, None, None)
@@ -129,3 +129,15 @@ def test_what_a_tolerance_leaves_open_says_what_to_measure() -> None:
     assert "measure where the cameras aim better" in seat.binding.reason
     assert seat.binding.drawn is not None
     assert seat.binding.drawn.measure == "aim"
+
+
+def test_neither_order_nor_company_changes_what_is_drawn() -> None:
+    place = room((1.45, 3.6), (4.0, 3.3))
+    first, second = front(tolerance=3.0), dataclasses.replace(front(name="side"), position_m=(6.0, 7.8, 2.6))
+    drawn = assess_room(place, (first, second), HEADS, mends=False, draws=15).draws
+    again = assess_room(
+        dataclasses.replace(place, seats=place.seats[::-1]), (second, first), HEADS, mends=False, draws=15
+    ).draws
+    assert drawn is not None
+    assert again is not None
+    assert {one.id: one for one in drawn.targets} == {one.id: one for one in again.targets}

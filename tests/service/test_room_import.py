@@ -283,11 +283,9 @@ def test_walls_drawn_as_lines_that_meet_are_one_outline(tmp_path: Path) -> None:
     space = drawing.modelspace()
     for entity in list(space.query("LWPOLYLINE[layer=='WALL']")):
         space.delete_entity(entity)
-    corners = [(0, 0), (10, 0), (10, 5), (6, 5), (6, 8), (0, 8)]
+    corners = [(0, 0), (10, 0), (10, 6.5), (7, 6.5), (7, 8), (0, 8)]
     for start, end in zip(corners, [*corners[1:], (0.0, 0.001)], strict=True):
         space.add_line(start, end, dxfattribs={"layer": "WALL"})
-    for entity in list(space.query("INSERT CIRCLE")):
-        space.delete_entity(entity)
     drawing.saveas(tmp_path / "plan.dxf")
     out = tmp_path / "room.yaml"
     told("room", "dxf", tmp_path / "plan.dxf", "--room", "l", "--config", site_with(tmp_path), "--out", out)
@@ -347,9 +345,31 @@ def spoil_crossing(space: object) -> None:
     )
 
 
+def spoil_mirrored(space: object) -> None:
+    next(iter(space.query("INSERT"))).dxf.yscale = -1.0  # type: ignore[attr-defined]
+
+
+def spoil_array(space: object) -> None:
+    insert = next(iter(space.query("INSERT")))  # type: ignore[attr-defined]
+    insert.dxf.row_count, insert.dxf.row_spacing = 3, 1200.0
+
+
+def spoil_from_below(space: object) -> None:
+    next(iter(space.query("CIRCLE"))).dxf.extrusion = (0, 0, -1)  # type: ignore[attr-defined]
+
+
+def spoil_empty(space: object) -> None:
+    for entity in list(space.query("INSERT")):  # type: ignore[attr-defined]
+        space.delete_entity(entity)  # type: ignore[attr-defined]
+
+
 @pytest.mark.parametrize(
     ("spoil", "said"),
     [
+        (spoil_mirrored, ("INSERT #", "on layer DESK", "mirrored")),
+        (spoil_array, ("INSERT #", "on layer DESK", "is an array")),
+        (spoil_from_below, ("CIRCLE #", "on layer COLUMN", "extrusion")),
+        (spoil_empty, ("layer DESK holds no shape",)),
         (spoil_open, ("LWPOLYLINE #", "on layer WALL", "is open by 8.000 m: close it")),
         (spoil_bulge, ("LWPOLYLINE #", "on layer COLUMN", "has an arc")),
         (spoil_number, ("INSERT #", "on layer DESK", "has no attribute NO")),

@@ -85,13 +85,13 @@ def test_a_room_without_cameras_still_gets_a_sentence() -> None:
     [
         (
             Mend("turn", "back-left", "", True, pan_deg=-3.24, tilt_deg=1.4),
-            "将back-left向左转3.2°、向上转1.4°（经核算可达标）",
+            "将back-left向左转3.2°、向上转1.4°（按标称值核算可达标）",
         ),
         (Mend("zoom", "front", "", False, hfov_deg=78.4), "将front的水平视角调为78°（未经核算，仅供参考）"),
         (
             Mend("add", "new", "", True, hfov_deg=90, position_m=(6, 0.25, 2.9), aim_m=(6, 5, 1.2)),
             "在距左墙6.0米、距后墙0.2米、高2.9米处增设一台摄像机，水平视角90°，"
-            "对准距左墙6.0米、距后墙5.0米、高1.2米处（经核算可达标）",
+            "对准距左墙6.0米、距后墙5.0米、高1.2米处（按标称值核算可达标）",
         ),
         (None, "未找到单项调整办法，须增设摄像机或移动遮挡物后重新验收"),
     ],

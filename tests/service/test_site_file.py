@@ -145,3 +145,39 @@ def test_a_lens_that_cannot_be_is_refused_by_line_and_field(tmp_path: Path, lens
         load_site(path)
     assert "rooms[0].cameras[0].lens" in str(error.value)
     assert f"{path}:" in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "said"),
+    [
+        ("    height: 3.2", "    height: 2024-99-99", "not valid YAML"),
+        ("    height: 3.2", "    height: !!float abc", "not valid YAML"),
+        ("    height: 3.2", "    height: !secret 3.2", "not valid YAML"),
+        ("    height: 3.2", "    height: &a [*a]", "not valid YAML"),
+        ("rtsp://127.0.0.1:8554/9-201/back-right", "rtsp://127.0.0.1:8554/9-201/front-left", "camera source"),
+        ('numbers: "01"}', 'numbers: "01", without: ["99"]}', "no number of this grid"),
+        (
+            "buildings:",
+            "profiles: [{id: p, source: s, seat: {area: {level: detect, visible: 0.5}}}]\nbuildings:",
+            "a seat has no area",
+        ),
+        (
+            "buildings:",
+            "profiles: [{id: p, source: s, seat: {}}, {id: p, source: s, seat: {}}]\nbuildings:",
+            "profile 'p' is given 2 times",
+        ),
+    ],
+)
+def test_what_would_pass_or_break_silently_is_refused(tmp_path: Path, old: str, new: str, said: str) -> None:
+    with pytest.raises(UserError, match=said) as error:
+        load_site(changed(tmp_path, old, new))
+    assert "site.yaml" in str(error.value)
+
+
+def test_a_plan_that_cannot_be_written_is_said(tmp_path: Path) -> None:
+    nowhere = tmp_path / "none" / "room.svg"
+    told = CliRunner().invoke(
+        app, ["coverage", "9-101", "--config", str(DEMO), "--draws", "0", "--plan", str(nowhere)]
+    )
+    assert isinstance(told.exception, UserError)
+    assert "cannot be written" in str(told.exception)

@@ -73,10 +73,14 @@ def coverage(
             draws=draws,
             progress=bars.task(f"judging {entry.name}"),
         )
-        if pictures is not None:
-            write_pictures(pictures, geometry, cameras, verdict, bars.task("drawing"))
-    if plan is not None:
-        plan.write_text(plan_svg(geometry, cameras, verdict), encoding="utf-8")
+        try:
+            if pictures is not None:
+                write_pictures(pictures, geometry, cameras, verdict, bars.task("drawing"))
+            if plan is not None:
+                plan.write_text(plan_svg(geometry, cameras, verdict), encoding="utf-8")
+        except OSError as error:
+            where = error.filename or pictures or plan
+            raise UserError(f"{where}: cannot be written: {error.strerror}; name another place") from None
     if as_json:
         _print_json(verdict_json(verdict))
     else:

@@ -36,20 +36,25 @@ class Document:
             raise UserError(f"{path}: there is no such file; give the path of a site file") from None
         except (OSError, UnicodeDecodeError) as error:
             raise UserError(f"{path}: cannot be read as UTF-8 text: {error}") from None
+        self._lines: dict[FieldPath, int] = {(): 1}
         try:
             node = yaml.compose(text, Loader=yaml.SafeLoader)
+            if node is None:
+                raise FileError([f"{path}:1: the file is empty"])
+            self._note_lines(node, ())
+            self.data: Any = yaml.safe_load(text)
         except yaml.MarkedYAMLError as error:
             line = error.problem_mark.line + 1 if error.problem_mark else 1
             raise FileError(
                 [f"{path}:{line}: not valid YAML: {error.problem}; check indentation and quotes"]
             ) from None
-        except yaml.YAMLError as error:
-            raise FileError([f"{path}:1: not valid YAML: {error}"]) from None
-        self._lines: dict[FieldPath, int] = {(): 1}
-        if node is None:
-            raise FileError([f"{path}:1: the file is empty"])
-        self._note_lines(node, ())
-        self.data: Any = yaml.safe_load(text)
+        except RecursionError:
+            raise FileError(
+                [f"{path}:1: not valid YAML: nested too deeply, or an anchor in itself"]
+            ) from None
+        except (yaml.YAMLError, ValueError, TypeError, OverflowError) as error:
+            # A scalar that looks like a date or a number and is none: the reader says which, but not where.
+            raise FileError([f"{path}:1: not valid YAML: {error}; put such text in quotes"]) from None
         if not isinstance(self.data, dict):
             # What is in it is not repeated: it may be any file of the machine.
             raise FileError([f"{path}:1: the file holds no fields; begin it with `schema: kaozheng/site/1`"])

@@ -181,6 +181,9 @@ class _Reader:
                     entity, "is no block insert: a desk is one insert of a block; move it off this layer"
                 )
                 continue
+            if entity.mcount > 1 or min(entity.dxf.xscale, entity.dxf.yscale) <= 0:
+                self._fault(entity, "is an array or mirrored: insert each desk by itself, not mirrored")
+                continue
             tag = next((one for one in entity.attribs if one.dxf.tag.upper() == entry.number.upper()), None)
             number = tag.dxf.text.strip() if tag is not None else ""
             if not number:
@@ -211,8 +214,16 @@ class _Reader:
                 continue
             if entity.dxftype() in _WORDS:
                 self.passed_over.append(_name(entity))
+            elif tuple(entity.dxf.get("extrusion", (0, 0, 1))) != (0, 0, 1):
+                self._fault(
+                    entity, "is drawn from below or aslant (its extrusion): draw it in the plan's plane"
+                )
             else:
                 found.append(entity)
+        if not found and not any(f"layer {layer}" in fault for fault in self.faults):
+            self.faults.append(
+                f"{self.path}: layer {layer} holds no shape: mend the name, or leave the layer out"
+            )
         return found
 
     def _ring(self, entity: DXFEntity) -> Ring | None:

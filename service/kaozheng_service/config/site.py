@@ -69,6 +69,13 @@ class SeatGrid(Part_):
     numbers: Annotated[str, StringConstraints(pattern=r"^\D*\d+$")] = "01"
     without: list[str] = Field(default_factory=list, description="numbers that are counted but have no desk")
 
+    @model_validator(mode="after")
+    def _leaves_out_what_there_is(self) -> SeatGrid:
+        unknown = set(self.without) - set(next_numbers(self.numbers, self.rows * self.columns))
+        if unknown:
+            raise ValueError(f"without names {', '.join(sorted(unknown))}, which is no number of this grid")
+        return self
+
 
 class SeatEntry(Part_):
     """One seat of its own, where desks do not stand in a grid."""
@@ -193,6 +200,7 @@ class RoomConfig(Part_):
     @model_validator(mode="after")
     def _ids_are_unique(self) -> RoomConfig:
         _refuse_repeats("camera id", [camera.id for camera in self.cameras])
+        _refuse_repeats("camera source", [camera.source for camera in self.cameras])
         _refuse_repeats("zone id", [zone.id for zone in self.zones])
         _refuse_repeats("obstacle id", [obstacle.id for obstacle in self.obstacles])
         return self
@@ -234,6 +242,12 @@ class ProfileEntry(Part_):
     source: str = Field(description="the document that sets these rules")
     seat: dict[Part, RuleEntry]
     zones: dict[ZoneKind, RuleEntry] = Field(default_factory=dict)
+
+    @model_validator(mode="after")
+    def _names_parts_of_a_seat(self) -> ProfileEntry:
+        if Part.AREA in self.seat:
+            raise ValueError("a seat has no area; name head, torso, hands or desk, and zones under zones")
+        return self
 
 
 class Credential(Part_):
@@ -290,6 +304,11 @@ class Site(Part_):
     rooms: Annotated[list[RoomConfig], Field(min_length=1)]
 
     _folder: Path = PrivateAttr(default=Path())
+
+    @model_validator(mode="after")
+    def _profiles_are_unique(self) -> Site:
+        _refuse_repeats("profile", [profile.id for profile in self.profiles])
+        return self
 
     @field_validator("timezone")
     @classmethod
