@@ -113,11 +113,10 @@ def border_px(lens: Lens, shrink_rad: float = 0.0, zoom: float = 0.0) -> Array:
     # Along the radius or around it, whichever an angle moves the border farther.
     around = radius / np.maximum(np.sin(np.minimum(theta, math.pi - 0.1)), 0.1)
     px_per_rad = lens.focal_px * np.maximum(along, around)
-    moved = border + inwards * (shrink_rad * px_per_rad)[:, None]
-    moved = centre + (moved - centre) * (1 - zoom)
+    shift = inwards * (shrink_rad * px_per_rad)[:, None]
+    moved = centre + (border + shift - centre) * (1 - zoom)
     if shrink_rad > 0:
-        # A tolerance wider than the picture leaves nothing, not an inverted border.
-        moved = np.where((border - centre) * (moved - centre) > 0, moved, centre)
+        moved = _all_sides_in(border, shift, centre, zoom)
     if lens.image_circle_rad is not None:
         fold = fold_rad(lens.model, lens.coefficients) * (1 - 1e-6)
         circle = np.array([min(max(0.0, lens.image_circle_rad - shrink_rad), fold)])
@@ -127,12 +126,36 @@ def border_px(lens: Lens, shrink_rad: float = 0.0, zoom: float = 0.0) -> Array:
     return np.asarray(moved)
 
 
+def _all_sides_in(border: Array, shift: Array, centre: Array, zoom: float) -> Array:
+    """The border with every side moved inwards: what is within all four, so that no corner of one sticks out.
+
+    A tolerance wider than the picture leaves nothing: the centre.
+    """
+    within: list[shapely.Geometry] = []
+    for axis in (0, 1):
+        for towards in (1.0, -1.0):
+            this_side = np.zeros_like(shift)
+            this_side[:, axis] = np.where(shift[:, axis] * towards > 0, shift[:, axis], 0.0)
+            moved = border + this_side
+            # Not beyond the centre: an inverted side would enclose something again.
+            beyond = (border - centre) * (moved - centre) < 0
+            moved = centre + (np.where(beyond, centre, moved) - centre) * (1 - zoom)
+            within.append(shapely.Polygon(moved).buffer(0.0))
+    left = shapely.intersection_all(within)
+    if not isinstance(left, shapely.Polygon) or left.area < 1.0:
+        return np.repeat(centre[None], 3, axis=0)
+    return np.asarray(left.exterior.coords)[:-1]
+
+
 @lru_cache(maxsize=512)
 def _border(lens: Lens, tolerance_deg: float, bound: Bound) -> _Border:
     sign = float(bound.value)
     pixels = border_px(lens, sign * math.radians(tolerance_deg), sign * lens.spread / 2)
-    inset = np.abs(pixels - border_px(lens)).max() * (1.0 if bound is Bound.LEAST else -1.0)
-    return _Border(_loops(lens, pixels), float(inset) if bound is not Bound.STATED else 0.0)
+    if bound is Bound.STATED:
+        return _Border(_loops(lens, pixels), 0.0)
+    stated, moved = shapely.Polygon(border_px(lens)), shapely.MultiPoint(pixels)
+    inset = float(shapely.hausdorff_distance(stated.exterior, moved.convex_hull.boundary))
+    return _Border(_loops(lens, pixels), inset if bound is Bound.LEAST else -inset)
 
 
 def _loops(lens: Lens, border: Array) -> tuple[Array, ...]:

@@ -12,11 +12,13 @@ from hypothesis import strategies as st
 from kaozheng_coverage.camera import Camera
 from kaozheng_coverage.distortion import LensModel
 from kaozheng_coverage.errors import LensError
-from kaozheng_coverage.lens import Lens, calibrated_lens
+from kaozheng_coverage.lens import Lens, calibrated_lens, fit_lens, pinhole_lens
 from kaozheng_coverage.projection import in_picture
 from kaozheng_coverage.room import Desk, Seat, Zone, ZoneKind
 from kaozheng_coverage.shadows import solids_of
 from kaozheng_coverage.sight import Vantage, patches_of
+from kaozheng_coverage.window import border_px
+from scipy.spatial.transform import Rotation
 
 SIZE = (1000, 1000)
 # One row of a 60 x 60 grid of points is what a border through the patch may misjudge.
@@ -106,3 +108,38 @@ def test_beyond_the_image_circle_there_is_no_picture():
     beside = np.array([[np.sin(np.radians(60.0)), 0.0, np.cos(np.radians(60.0))]])
     assert np.isfinite(wide.project(beside)).all()
     assert np.isnan(narrow.project(beside)).all()
+
+
+TOLERANT = {
+    "narrow pinhole": pinhole_lens(1920, 1080, 60.0),
+    "wide pinhole": pinhole_lens(1920, 1080, 90.0),
+    "f-theta": dataclasses.replace(fit_lens(1920, 1080, 106.4, 57.9, 124.6), spread=0.0),
+    "fisheye": fisheye(185.0, 185.0),
+    "kannala-brandt": calibrated_lens(
+        LensModel.KANNALA_BRANDT,
+        2048,
+        2048,
+        (640.0, 642.0),
+        (1030.0, 1015.0),
+        (0.012, -0.004, 0.0012, -0.00005),
+    ),
+}
+
+
+@pytest.mark.parametrize("name", list(TOLERANT))
+@pytest.mark.parametrize("tolerance_deg", [1.0, 3.0, 8.0])
+def test_what_the_least_picture_holds_is_in_it_however_the_aim_is_off(
+    name: str, tolerance_deg: float
+) -> None:
+    lens = TOLERANT[name]
+    least = shapely.Polygon(border_px(lens, np.radians(tolerance_deg)))
+    assert least.is_valid
+    size = (lens.width_px, lens.height_px)
+    pixels = np.random.default_rng(7).uniform((0, 0), size, (3000, 2))
+    kept = pixels[shapely.contains_xy(least, pixels)]
+    assert len(kept) > 500
+    rays = lens.unproject(kept)
+    for turn in np.linspace(0, 2 * np.pi, 24, endpoint=False):
+        axis = np.array([np.cos(turn), np.sin(turn), 0.0])
+        off = Rotation.from_rotvec(axis * np.radians(tolerance_deg))
+        assert lens.inside(lens.project(off.apply(rays))).all()
