@@ -102,8 +102,8 @@ def test_a_volume_is_sampled_finely_enough(seed):
     assert len(few) == volumes.POINTS
     many = random.uniform((3.0, 3.0, 0.0), (4.5, 4.2, 2.0), (10 * volumes.POINTS, 3))
     coarse, fine = (float(scene.hits(eye, points).unhidden.mean()) for points in (few, many))
-    # The finer one errs too, by half a percent at one standard deviation at most.
-    assert coarse == pytest.approx(fine, abs=volumes.SAMPLING_ERROR + 0.015)
+    # The finer one, of 20,000 points at random, errs too: by 0.0035 at one standard deviation at most.
+    assert coarse == pytest.approx(fine, abs=volumes.SAMPLING_ERROR + 0.01)
 
 
 def test_half_a_volume_behind_a_wall_is_half_seen_and_the_wall_is_named():
