@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
@@ -34,6 +35,9 @@ _SAME_M = 0.005
 _CIRCLE_CORNERS = 16
 _MOST_M = 100.0
 
+# The library's own remarks on a damaged drawing, bytes of it included, are no words for a user: ours follow.
+logging.getLogger("ezdxf").setLevel(logging.CRITICAL)
+
 Ring = list[tuple[float, float]]
 
 
@@ -64,7 +68,9 @@ def read_plan(path: Path, layers: DrawingMap, room_id: str, name: str) -> Plan:
         seats = reader.seats(layers.seats) if layers.seats is not None else []
     except (DXFError, LookupError, TypeError, ValueError, AttributeError) as error:
         # What the library lets through of a damaged drawing shows when an entity is asked for its points.
-        raise UserError(f"{path}: the drawing is damaged; save it as DXF again: {error}") from None
+        raise UserError(
+            f"{path}: the drawing is damaged; save it as DXF again: {_printable(str(error))}"
+        ) from None
     if reader.faults or boundary is None:
         raise FileError(reader.faults)
     left, near = min(x for x, _ in boundary), min(y for _, y in boundary)
@@ -103,7 +109,7 @@ def _open(path: Path) -> Drawing:
         raise UserError(f"{path}: there is no such file; give the path of a DXF drawing") from None
     except Exception as error:  # noqa: BLE001 - of a damaged file the library raises anything
         raise UserError(
-            f"{path}: is no DXF drawing that can be read; save it as DXF again: {error}"
+            f"{path}: is no DXF drawing that can be read; save it as DXF again: {_printable(str(error))}"
         ) from None
 
 
@@ -312,4 +318,9 @@ class _Reader:
 
 def _name(entity: DXFEntity) -> str:
     layer = entity.dxf.layer if entity.dxf.is_supported("layer") else "unknown"
-    return f"{entity.dxftype()} #{entity.dxf.handle} on layer {layer}"
+    return _printable(f"{entity.dxftype()} #{entity.dxf.handle} on layer {layer}")
+
+
+def _printable(text: str) -> str:
+    """Text of a drawing whose bytes may be no text at all."""
+    return text.encode("utf-8", "replace").decode("utf-8")

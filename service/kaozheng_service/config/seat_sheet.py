@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import math
 import re
+import warnings
 from dataclasses import dataclass
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
@@ -53,7 +55,9 @@ def read_seats(path: Path, sheet: str | None = None) -> list[SheetSeat]:
     FileError : every cell that cannot be used, as file, sheet and cell, with the mend
     """
     try:
-        book = load_workbook(path, data_only=True)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # on styles and headers, which are not read
+            book = load_workbook(BytesIO(path.read_bytes()), data_only=True)
     except FileNotFoundError:
         raise UserError(f"{path}: there is no such file; give the path of an Excel sheet") from None
     except Exception as error:  # noqa: BLE001 - of a damaged file the library raises anything
