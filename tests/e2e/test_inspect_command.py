@@ -21,6 +21,7 @@ def test_a_room_is_inspected_and_the_missing_camera_is_named(need, tmp_path):
     need(gstreamer_python() is not None, HOW_TO_INSTALL)
     data = yaml.safe_load((PROJECT / "configs" / "demo" / "site.yaml").read_text(encoding="utf-8"))
     with RehearsalServer({"/good": PROJECT / "sample_media" / ROOM / "back-right.mp4"}) as server:
+        data["rooms"] = [room for room in data["rooms"] if room["id"] == ROOM]
         for room in data["rooms"]:
             for camera in room["cameras"]:
                 camera["source"] = server.url("/good")
