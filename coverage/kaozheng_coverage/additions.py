@@ -9,18 +9,17 @@ from dataclasses import dataclass, replace
 import numpy as np
 from scipy.optimize import Bounds, LinearConstraint, milp
 
-from kaozheng_coverage.adjust import middle, mounts
-from kaozheng_coverage.camera import Camera, Point3
+from kaozheng_coverage.adjust import middle, mounts, place_words
+from kaozheng_coverage.camera import Camera
 from kaozheng_coverage.judge import Judge, rules_of
 from kaozheng_coverage.outcome import sight_outcome
 from kaozheng_coverage.profile import Part, Profile, Rule
-from kaozheng_coverage.room import Room, Seat
-from kaozheng_coverage.sight import Target
+from kaozheng_coverage.room import Room
+from kaozheng_coverage.sight import Target, target_name
 from kaozheng_coverage.verdict import Additions, Mend, Outcome, RoomVerdict, Sight
 
-# Places tried along the walls, and how many of the failing targets each is aimed at beside their common middle.
+# Places tried along the walls.
 _MOST_MOUNTS = 24
-_AIMS = 3
 # A picture of someone nearer than this shows little but the crown of a head.
 _NEAREST_M = 0.5
 # Seconds that the solver may take; with a few dozen places it needs hundredths.
@@ -71,7 +70,7 @@ def find_additions(
         covers[:, index] = _passes(judge, camera, lacks)
     more = np.array([lack.more for lack in lacks], dtype=float)
     reachable = covers.sum(axis=1) >= more if len(candidates) else np.zeros(len(lacks), dtype=bool)
-    left = sorted({_name(lack.target) for lack, can in zip(lacks, reachable, strict=True) if not can})
+    left = sorted({target_name(lack.target) for lack, can in zip(lacks, reachable, strict=True) if not can})
     chosen: list[Camera] = []
     if reachable.any():
         solved = milp(
@@ -81,22 +80,25 @@ def find_additions(
             bounds=Bounds(0, 1),
             options={"time_limit": _SOLVER_S},
         )
-        if solved.x is not None:
+        if solved.success:  # proven to be the fewest; what a search cut short had so far is not
             chosen = [candidates[index] for index in np.flatnonzero(solved.x > 0.5)]
     if not chosen:
         return Additions((), 0, tuple(left), False)
     added = [replace(camera, id=name) for camera, name in zip(chosen, _names(cameras), strict=False)]
     after = judge.targets(targets, (*cameras, *added))
     mended = sum(
-        now.outcome is Outcome.PASS and was.outcome is not Outcome.PASS
-        for now, was in zip(after, verdict.targets, strict=True)
+        with_them.outcome is Outcome.PASS and without.outcome is not Outcome.PASS
+        for with_them, without in zip(after, verdict.targets, strict=True)
     )
-    still = {_name(target) for target, now in zip(targets, after, strict=True) if now.outcome is Outcome.FAIL}
+    still = {
+        target_name(target) for target, one in zip(targets, after, strict=True) if one.outcome is Outcome.FAIL
+    }
+    verified = not still - set(left)
     return Additions(
-        tuple(_mend(camera) for camera in added),
+        tuple(_mend(camera, verified) for camera in added),
         mended,
         tuple(sorted({*left, *still})),
-        not still - set(left),
+        verified,
     )
 
 
@@ -110,7 +112,7 @@ def _candidates(room: Room, cameras: Sequence[Camera], failing: Sequence[Target]
     found = []
     for place in dict.fromkeys(places):
         far = np.linalg.norm(points - np.asarray(place), axis=1)
-        aims = [points.mean(axis=0), points[far.argmin()], points[far.argmax()]][:_AIMS]
+        aims = [points.mean(axis=0), points[far.argmin()], points[far.argmax()]]
         rounded = dict.fromkeys(
             (round(float(x), 2), round(float(y), 2), round(float(z), 2)) for x, y, z in aims
         )
@@ -142,20 +144,12 @@ def _names(cameras: Sequence[Camera]) -> list[str]:
     return [name for index in range(1, 2 * len(taken) + 60) if (name := f"new-{index}") not in taken]
 
 
-def _mend(camera: Camera) -> Mend:
+def _mend(camera: Camera, verified: bool) -> Mend:
     hfov_deg = round(camera.lens.hfov_deg, 1)
     text = (
-        f"Add a camera at {_place(camera.position_m)} aimed at {_place(camera.aim_m)} with "
+        f"Add a camera at {place_words(camera.position_m)} aimed at {place_words(camera.aim_m)} with "
         f"{hfov_deg:.0f} degrees of horizontal view."
     )
     return Mend(
-        "add", camera.id, text, True, hfov_deg=hfov_deg, position_m=camera.position_m, aim_m=camera.aim_m
+        "add", camera.id, text, verified, hfov_deg=hfov_deg, position_m=camera.position_m, aim_m=camera.aim_m
     )
-
-
-def _name(target: Target) -> str:
-    return f"seat {target.number}" if isinstance(target, Seat) else f"zone {target.id}"
-
-
-def _place(point: Point3) -> str:
-    return f"({point[0]:g}, {point[1]:g}, {point[2]:g}) m"

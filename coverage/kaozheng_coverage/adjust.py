@@ -65,6 +65,11 @@ def with_hfov(camera: Camera, hfov_deg: float) -> Camera:
     return replace(camera, lens=lens)
 
 
+def place_words(point: Point3) -> str:
+    """A place in a sentence: (1, 2.5, 2.8) m."""
+    return f"({point[0]:g}, {point[1]:g}, {point[2]:g}) m"
+
+
 def middle(target: Target) -> Point3:
     """What a new camera aims at: above the middle of the desk at chest height, or the middle of the zone."""
     if isinstance(target, Seat):

@@ -12,7 +12,7 @@ from kaozheng_coverage import drawing as svg
 from kaozheng_coverage.camera import Camera
 from kaozheng_coverage.drawing import number
 from kaozheng_coverage.floor_map import FloorMap
-from kaozheng_coverage.person import seat_frame
+from kaozheng_coverage.person import desk_corners
 from kaozheng_coverage.plan_cameras import camera_mark
 from kaozheng_coverage.plan_room import head, obstacles, taken, title, walls
 from kaozheng_coverage.plan_sheet import INK, MARGIN_MM, SMALL_MM, Sheet
@@ -87,12 +87,9 @@ def _map(
     ]
     parts += obstacles(sheet, room)
     for seat in room.seats:
-        frame, desk = seat_frame(seat), seat.desk
-        side = desk.width_m / 2
-        corners = ((-side, 0.0), (side, 0.0), (side, desk.depth_m), (-side, desk.depth_m))
-        ring = [sheet.at(frame.at(frame.near_edge, *corner)) for corner in corners]
+        ring = [sheet.at(corner) for corner in desk_corners(seat)]
         parts.append(svg.polygon(ring, fill="#ffffff", fill_opacity="0.75", stroke=INK, stroke_width=0.2))
-        size = min(3.0, desk.depth_m * sheet.scale * 0.6)
+        size = min(3.0, seat.desk.depth_m * sheet.scale * 0.6)
         parts.append(svg.text(seat.number, sheet.at(seat.centre), size, font_weight="bold"))
     parts += walls(sheet, room)
     parts += [camera_mark(sheet, camera, index, labels) for index, camera in enumerate(cameras)]

@@ -6,14 +6,14 @@ import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
-from kaozheng_coverage.adjust import middle, mounts, pan_tilt, turned, zoomed
+from kaozheng_coverage.adjust import middle, mounts, pan_tilt, place_words, turned, zoomed
 from kaozheng_coverage.arrays import Array
 from kaozheng_coverage.camera import Camera, Point3
 from kaozheng_coverage.profile import Part, Rule
 from kaozheng_coverage.projection import in_picture, pixel_density
-from kaozheng_coverage.room import Room, Seat
+from kaozheng_coverage.room import Room
 from kaozheng_coverage.shadows import Solids, room_occluders, solids_of
-from kaozheng_coverage.sight import Glimpse, Scenes, Target, Vantage, target_key
+from kaozheng_coverage.sight import Glimpse, Scenes, Target, Vantage, target_key, target_name
 from kaozheng_coverage.verdict import Mend, Outcome, TargetVerdict
 
 JudgeOne = Callable[[Sequence[Camera]], TargetVerdict]
@@ -142,7 +142,7 @@ class _Search:
         self._scenes = Scenes(self._solids)
         self._vantages: dict[Point3, Vantage] = {}
         self._samples: dict[Point3, dict[Part, list[_Sampled]]] = {}
-        self._name = f"seat {target.number}" if isinstance(target, Seat) else f"zone {target.id}"
+        self._name = target_name(target)
 
     def refill(self) -> None:
         """Every kind of change may ask for the whole room as often; only the calls for the target are shared."""
@@ -340,17 +340,15 @@ class _Search:
 
     def _move(self, camera: Camera, changed: Camera) -> _Change:
         far_m = math.dist(camera.position_m, changed.position_m)
-        aimed = "" if changed.aim_m == camera.aim_m else f" and aim it at {_place(changed.aim_m)}"
-        text = (
-            f"Move camera {camera.id} by {far_m:.1f} m to {_place(changed.position_m)}{aimed}: {self._then()}"
-        )
+        aimed = "" if changed.aim_m == camera.aim_m else f" and aim it at {place_words(changed.aim_m)}"
+        text = f"Move camera {camera.id} by {far_m:.1f} m to {place_words(changed.position_m)}{aimed}: {self._then()}"
         mend = Mend("move", camera.id, text, True, position_m=changed.position_m, aim_m=changed.aim_m)
         return _Change(mend, self._with(changed), harmless=False)
 
     def _add(self, camera: Camera, pattern: Camera) -> _Change:
         text = (
-            f"Add a camera at {_place(camera.position_m)} aimed at {_place(camera.aim_m)} with the lens of camera "
-            f"{pattern.id} ({pattern.lens.hfov_deg:.0f} degrees of horizontal view): {self._name} then passes "
+            f"Add a camera at {place_words(camera.position_m)} aimed at {place_words(camera.aim_m)} with the lens of "
+            f"camera {pattern.id} ({pattern.lens.hfov_deg:.0f} degrees of horizontal view): {self._name} then passes "
             f"as stated, and no other seat or zone can do worse."
         )
         hfov_deg = round(camera.lens.hfov_deg, 1)
@@ -382,7 +380,3 @@ def _margin(glimpse: Glimpse, rule: Rule, camera: Camera) -> float:
         return -1.0
     density = glimpse.px_per_m * (1.0 - camera.lens.spread / 2)
     return min(glimpse.least - rule.visible, density / rule.px_per_m - 1.0)
-
-
-def _place(point: Point3) -> str:
-    return f"({point[0]:g}, {point[1]:g}, {point[2]:g}) m"

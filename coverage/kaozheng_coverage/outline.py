@@ -9,7 +9,7 @@ import shapely
 
 from kaozheng_coverage.arrays import Array
 from kaozheng_coverage.camera import Camera
-from kaozheng_coverage.person import CHAIR_HEIGHT_M, SHORT, STATURES, TALL, Stature, seat_frame
+from kaozheng_coverage.person import CHAIR_HEIGHT_M, SHORT, STATURES, TALL, Stature, desk_corners, seat_frame
 from kaozheng_coverage.profile import Part
 from kaozheng_coverage.projection import to_camera_frame
 from kaozheng_coverage.room import Point2, Seat, Zone
@@ -140,15 +140,10 @@ def _hands(seat: Seat) -> Array:
 
 
 def _desk_top(seat: Seat) -> Array:
-    frame, desk = seat_frame(seat), seat.desk
-    half_m = desk.width_m / 2
-    corners = ((-half_m, 0.0), (half_m, 0.0), (half_m, desk.depth_m), (-half_m, desk.depth_m))
-    return _ring(
-        [frame.at(frame.near_edge, right_m, forward_m) for right_m, forward_m in corners], desk.height_m
-    )
+    return _ring(desk_corners(seat), seat.desk.height_m)
 
 
-def _ring(polygon: tuple[Point2, ...] | list[Point2], height_m: float) -> Array:
+def _ring(polygon: tuple[Point2, ...], height_m: float) -> Array:
     return _along_edges(np.column_stack([np.asarray(polygon), np.full(len(polygon), height_m)]))
 
 

@@ -197,7 +197,7 @@ def seat_occluders(seat: Seat) -> tuple[Occluder, ...]:
         ),
         Occluder(
             desk_id(seat),
-            _rectangle(frame, frame.near_edge, desk.width_m / 2, 0.0, desk.depth_m),
+            desk_corners(seat),
             0.0,
             desk.height_m,
         ),
@@ -211,6 +211,12 @@ def seat_occluders(seat: Seat) -> tuple[Occluder, ...]:
         screen = Occluder(monitor_id(seat), footprint, monitor.bottom_m, monitor.bottom_m + monitor.height_m)
         solids.append(screen)
     return tuple(solids)
+
+
+def desk_corners(seat: Seat) -> tuple[Point2, ...]:
+    """The desk top on the floor plan, from its near left corner around."""
+    frame, desk = seat_frame(seat), seat.desk
+    return _rectangle(frame, frame.near_edge, desk.width_m / 2, 0.0, desk.depth_m)
 
 
 def _rectangle(

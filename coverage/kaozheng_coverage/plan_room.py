@@ -7,29 +7,28 @@ from xml.sax.saxutils import escape
 
 from kaozheng_coverage import drawing as svg
 from kaozheng_coverage.camera import Camera
-from kaozheng_coverage.drawing import Box, Labels, Point, attributes, number
-from kaozheng_coverage.person import TALL, seat_frame
-from kaozheng_coverage.plan_sheet import FAINT, HEADER_MM, INK, MARGIN_MM, NORMAL_MM, SMALL_MM, WALL, Sheet
+from kaozheng_coverage.drawing import Box, Labels, Point, attributes
+from kaozheng_coverage.person import TALL, desk_corners, seat_frame
+from kaozheng_coverage.plan_sheet import (
+    FAINT,
+    HEADER_MM,
+    INK,
+    MARGIN_MM,
+    NORMAL_MM,
+    SMALL_MM,
+    WALL,
+    Sheet,
+    opening,
+)
 from kaozheng_coverage.room import Room
-
-_FONT = "Noto Sans CJK SC, sans-serif"
 
 
 def head(sheet: Sheet, room: Room, what: str = "平面图") -> str:
     """The document's opening, its title and the hatch that solids are filled with."""
-    size = f"0 0 {number(sheet.width)} {number(sheet.height)}"
-    opening = attributes(
-        xmlns="http://www.w3.org/2000/svg",
-        viewBox=size,
-        width=f"{number(sheet.width)}mm",
-        height=f"{number(sheet.height)}mm",
-        font_family=_FONT,
-        fill=INK,
-    )
     title = escape(f"{room.name} {what}")
     hatch = svg.line((0, 0), (0, 1.2), stroke=FAINT, stroke_width=0.45)
     return (
-        f"<svg{opening}>\n<title>{title}</title>\n<defs>"
+        f"{opening(sheet.width, sheet.height)}\n<title>{title}</title>\n<defs>"
         f'<pattern id="hatch" width="1.2" height="1.2" patternUnits="userSpaceOnUse" patternTransform="rotate(45)">'
         f'<rect width="1.2" height="1.2" fill="#dfe3e8"/>{hatch}</pattern></defs>\n'
         f"<rect{attributes(width=sheet.width, height=sheet.height, fill='#ffffff')}/>"
@@ -71,10 +70,8 @@ def taken(sheet: Sheet, room: Room, cameras: Sequence[Camera]) -> Labels:
     top, bottom = 0.6, sheet.bottom + 5.6
     labels = Labels(Box(sheet.width / 2, (top + bottom) / 2, sheet.width - 2, bottom - top))
     for seat in room.seats:
-        frame, desk = seat_frame(seat), seat.desk
-        half_m = desk.width_m / 2
-        marks = ((-half_m, 0.0), (half_m, 0.0), (half_m, desk.depth_m), (-half_m, desk.depth_m))
-        labels.take(svg.box_around([sheet.at(frame.at(frame.near_edge, *mark)) for mark in marks], 0.3))
+        frame = seat_frame(seat)
+        labels.take(svg.box_around([sheet.at(corner) for corner in desk_corners(seat)], 0.3))
         breadth = TALL.shoulder_breadth_m * sheet.scale
         x, y = sheet.at(frame.body)
         labels.take(Box(x, y, breadth, breadth * 0.6))

@@ -23,6 +23,20 @@ FOOTER_MM = 13.5
 # No desk is drawn larger than this, however small the room.
 MOST_MM_PER_M = 22.0
 SMALL_MM, NORMAL_MM = 2.3, 2.9
+FONT = "Noto Sans CJK SC, sans-serif"
+
+
+def opening(width_mm: float, height_mm: float) -> str:
+    """The opening tag of an SVG document of that size, its units millimetres."""
+    style = svg.attributes(
+        xmlns="http://www.w3.org/2000/svg",
+        viewBox=f"0 0 {number(width_mm)} {number(height_mm)}",
+        width=f"{number(width_mm)}mm",
+        height=f"{number(height_mm)}mm",
+        font_family=FONT,
+        fill=INK,
+    )
+    return f"<svg{style}>"
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,7 +18,7 @@ from kaozheng_coverage.nudge import nudged
 from kaozheng_coverage.outcome import sight_outcome
 from kaozheng_coverage.profile import Part, Profile, Rule
 from kaozheng_coverage.room import Room, Seat
-from kaozheng_coverage.sight import Target
+from kaozheng_coverage.sight import Target, target_name
 from kaozheng_coverage.verdict import (
     CameraTolerance,
     Draws,
@@ -166,13 +166,12 @@ def camera_tolerances(
     """
     judge = Judge(room, profile)
     passing = [(target, one) for target, one in _paired(room, verdict) if one.outcome is Outcome.PASS]
-    return tuple(_tolerance(judge, profile, cameras, camera, passing) for camera in cameras)
+    return tuple(_tolerance(judge, profile, camera, passing) for camera in cameras)
 
 
 def _tolerance(
     judge: Judge,
     profile: Profile,
-    cameras: Sequence[Camera],
     camera: Camera,
     passing: Sequence[tuple[Target, TargetVerdict]],
 ) -> CameraTolerance:
@@ -187,7 +186,7 @@ def _tolerance(
         seen = judge.vantage(turned).look(turned, [(target, part) for target, part, _ in needing])
         for (target, _, rule), glimpse in zip(needing, seen, strict=True):
             if sight_outcome(turned, glimpse, rule)[0] is not Outcome.PASS:
-                return f"seat {target.number}" if isinstance(target, Seat) else f"zone {target.id}"
+                return target_name(target)
         return None
 
     pan = _either_way(lambda angle: first_lost(angle, 0.0, 0.0))

@@ -220,6 +220,12 @@ class Scenes:
         return self._scenes[names]
 
 
+def target_name(target: Target) -> str:
+    """A target in a sentence: "seat 07", "zone door"."""
+    kind, name = target_key(target)
+    return f"{kind} {name}"
+
+
 def target_key(target: Target) -> tuple[str, str]:
     """What tells one target of a room from another."""
     return ("seat", target.number) if isinstance(target, Seat) else ("zone", target.id)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Sequence
 from itertools import pairwise
+from xml.sax.saxutils import escape
 
 import numpy as np
 import shapely
@@ -15,7 +16,7 @@ from kaozheng_coverage.camera import Camera
 from kaozheng_coverage.drawing import Box, Labels, Point, attributes, number
 from kaozheng_coverage.outline import seat_outline, zone_outline
 from kaozheng_coverage.person import desk_id, invigilator_id, person_id
-from kaozheng_coverage.plan_sheet import FAINT, INK, UNJUDGED, Look, look_of, symbol
+from kaozheng_coverage.plan_sheet import FAINT, INK, UNJUDGED, Look, look_of, opening, symbol
 from kaozheng_coverage.profile import Part
 from kaozheng_coverage.projection import project
 from kaozheng_coverage.room import Room, Seat
@@ -23,7 +24,6 @@ from kaozheng_coverage.shadows import room_occluders
 from kaozheng_coverage.verdict import RoomVerdict
 
 WIDTH_MM = 178.0
-_FONT = "Noto Sans CJK SC, sans-serif"
 # Edges are cut this fine before they are projected, so that a bent picture shows them bent.
 _STEP_M = 0.1
 _LABEL_MM = 3.0
@@ -64,27 +64,14 @@ def view_svg(room: Room, camera: Camera, verdict: RoomVerdict | None = None) -> 
 
 
 def _opening(room: Room, camera: Camera, height: float) -> str:
-    box = f"0 0 {number(WIDTH_MM)} {number(height + 6)}"
-    opening = attributes(
-        xmlns="http://www.w3.org/2000/svg",
-        viewBox=box,
-        width=f"{number(WIDTH_MM)}mm",
-        height=f"{number(height + 6)}mm",
-        font_family=_FONT,
-        fill=INK,
-    )
     frame = attributes(width=WIDTH_MM, height=height)
     return (
-        f"<svg{opening}>\n<title>{_escaped(f'{room.name} {camera.id}')}</title>\n"
+        f"{opening(WIDTH_MM, height + 6)}\n<title>{escape(f'{room.name} {camera.id}')}</title>\n"
         f'<clipPath id="picture"><rect{frame}/></clipPath>\n'
         f"<rect{attributes(width=WIDTH_MM, height=height + 6, fill='#ffffff')}/>"
         f"<rect{frame}{attributes(fill='#fcfcfb', stroke=INK, stroke_width=0.4)}/>"
         '<g clip-path="url(#picture)">'
     )
-
-
-def _escaped(words: str) -> str:
-    return words.replace("&", "&amp;").replace("<", "&lt;")
 
 
 def _caption(room: Room, camera: Camera, height: float) -> str:

@@ -83,9 +83,8 @@ def _spread(zone: Zone) -> Array:
     corners = np.asarray(zone.polygon, dtype=np.float64)
     along = next(side for side in np.diff(corners, axis=0) if np.linalg.norm(side) > 1e-9)
     along = along / np.linalg.norm(along)
-    turn = np.array(
-        [along, [-along[1], along[0]]]
-    )  # rows: along the first side and across it, however the plan lies
+    # Rows: along the first side and across it, however the plan lies.
+    turn = np.array([along, [-along[1], along[0]]])
     local = (corners - corners[0]) @ turn.T
     area = shapely.Polygon(local)
     left, near, right, far = area.bounds

@@ -37,7 +37,7 @@ def new(
     data = new_room(room, name or room, RoomSize(width, depth, height, rows, columns), profile)
     note = (
         "From typed numbers: rows of usual computer desks. Measure and mend what differs: desks, zones, pillars.\n"
-        "The cameras' addresses are placeholders; their places are a proposal."
+        "Set the cameras' addresses to your own; their places are a proposal."
     )
     _told(write_room(out, data, note), out)
 
@@ -87,7 +87,7 @@ def dxf(
             "(configs/README.md shows how)"
         )
     found = read_plan(plan, layers, room, name or room)
-    note = f"From {plan.name}. The cameras are a proposal, their addresses placeholders."
+    note = f"From {plan.name}. The cameras are a proposal: set their addresses to your own."
     written = write_room(out, found.room, note)
     for one in found.passed_over:
         console.print(f"passed over: {escape(one)} (no shape)", soft_wrap=True)

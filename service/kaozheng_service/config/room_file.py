@@ -25,12 +25,16 @@ def write_room(path: Path, data: dict[str, Any], note: str) -> RoomConfig:
     """
     text = "".join(f"# {line}\n" for line in note.splitlines())
     text += yaml.safe_dump(data, allow_unicode=True, sort_keys=False, default_flow_style=None, width=118)
+    begun = False
     try:
         with path.open("x", encoding="utf-8") as file:
+            begun = True
             file.write(text)
     except FileExistsError:
         raise UserError(f"{path}: is there already; name another file, nothing is overwritten") from None
     except OSError as error:
+        if begun:  # by us, and cut short by a full disk
+            path.unlink(missing_ok=True)
         raise UserError(f"{path}: cannot be written: {error.strerror}") from None
     try:
         return load_room(path)
