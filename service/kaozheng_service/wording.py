@@ -79,11 +79,16 @@ _GAP_CAUSES = {
     "unknown": "原因不明",
 }
 _FAULTS = {
+    Fault.LOST: "无画面",
     Fault.BLACK: "黑屏",
     Fault.TOO_DARK: "过暗",
     Fault.TOO_BRIGHT: "过亮",
     Fault.BLURRED: "模糊",
     Fault.FROZEN: "画面静止",
+    Fault.NOISY: "噪点过多",
+    Fault.COVERED: "遮挡",
+    Fault.COLOUR_CAST: "偏色",
+    Fault.MOVED: "移位",
 }
 _FAILURES = {
     Failure.NAME: "域名无法解析，请核对地址",
@@ -300,18 +305,41 @@ def mend_sentence(mend: Mend | None) -> str:
 def diagnosis_sentence(diagnosis: Diagnosis) -> str:
     """A picture in few words: its faults, or that it has none, or what could not be judged."""
     if diagnosis.faults:
-        return "、".join(fault_name(fault) for fault in diagnosis.faults)
+        return "、".join(fault_words(diagnosis, fault) for fault in diagnosis.faults)
     unsure = [one.kind for one in diagnosis.findings if one.judgement is Judgement.CANNOT_JUDGE]
-    if len(unsure) == len(diagnosis.findings):
-        return "无画面，无法判断"
-    return f"{'、'.join(fault_name(fault) for fault in unsure)}无法判断" if unsure else "正常"
+    if unsure:
+        return f"{'、'.join(fault_name(fault) for fault in unsure)}无法判断"
+    return "正常" if diagnosis.compared else "正常（尚无验收画面可比对）"
+
+
+def fault_words(diagnosis: Diagnosis, fault: Fault) -> str:
+    """A fault that was found, and for a turned camera by how much: ``移位2.0°（向右1.9°、向上0.5°）``."""
+    name, drift = fault_name(fault), diagnosis.drift
+    if fault is not Fault.MOVED:
+        return name
+    if drift is None:
+        return f"{name}（与验收画面完全不符，可能转动很大或不是同一摄像机）"
+    turns = (
+        (drift.pan_deg, "向右", "向左"),
+        (drift.tilt_deg, "向上", "向下"),
+        # A picture that turns clockwise comes from a camera that was turned the other way.
+        (drift.roll_deg, "画面顺时针", "画面逆时针"),
+    )
+    parts = [
+        f"{more if turn > 0 else less}{abs(turn):.1f}°" for turn, more, less in turns if abs(turn) >= 0.05
+    ]
+    return f"{name}{drift.angle_deg:.1f}°（{'、'.join(parts)}）" if parts else f"{name}{drift.angle_deg:.1f}°"
 
 
 def finding_sentence(finding: Finding) -> str:
     """One question about a picture and its answer, such as ``模糊：正常（0.031，限值0.008）``."""
     name = fault_name(finding.kind)
-    if finding.judgement is Judgement.CANNOT_JUDGE or finding.value is None:
+    if finding.judgement is Judgement.NOT_COMPARED:
+        return f"{name}：未比对"
+    if finding.judgement is Judgement.CANNOT_JUDGE:
         return f"{name}：无法判断"
+    if finding.value is None:
+        return f"{name}：有（与验收画面完全不符）"
     answer = "有" if finding.judgement is Judgement.FAULT else "无"
     return f"{name}：{answer}（{finding.value:.3g}，限值{finding.threshold:g}）"
 

@@ -86,8 +86,9 @@ def test_a_blank_wall_is_not_called_blurred() -> None:
 
 def test_no_picture_at_all_is_never_a_pass() -> None:
     diagnosis = diagnose([])
-    assert {finding.judgement for finding in diagnosis.findings} == {Judgement.CANNOT_JUDGE}
-    assert diagnosis.judgement is Judgement.CANNOT_JUDGE
+    assert diagnosis.faults == (Fault.LOST,)
+    others = {finding.judgement for finding in diagnosis.findings if finding.kind is not Fault.LOST}
+    assert others == {Judgement.CANNOT_JUDGE}
 
 
 @pytest.mark.real_media

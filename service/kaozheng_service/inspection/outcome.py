@@ -11,7 +11,7 @@ from kaozheng_service import wording
 from kaozheng_service.inspection.result import CameraInspection, CameraRecording
 
 # A camera that shows one of these is as dead as one that does not answer.
-DEAD = (Fault.BLACK, Fault.FROZEN)
+DEAD = (Fault.LOST, Fault.BLACK, Fault.FROZEN)
 
 
 def propose(
@@ -36,7 +36,7 @@ def propose(
             grave.append(f"{camera.camera_id}：{wording.failure_sentence(probe.failure)}")
             continue
         for fault in faults:
-            (grave if fault in DEAD else light).append(f"{camera.camera_id}：画面{wording.fault_name(fault)}")
+            (grave if fault in DEAD else light).append(f"{camera.camera_id}：画面{wording.fault_words(camera.diagnosis, fault)}")
         if not faults and camera.diagnosis.judgement is Judgement.CANNOT_JUDGE:
             unsure = [
                 wording.fault_name(finding.kind)

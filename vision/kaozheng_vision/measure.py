@@ -1,0 +1,148 @@
+"""The numbers that a picture is judged by, alone and against the accepted view; ``diagnose`` has the thresholds."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+from kaozheng_coverage.lens import Lens
+
+from kaozheng_vision.drift import Drift, estimate_drift
+from kaozheng_vision.picture import Mask, Picture
+from kaozheng_vision.reference import Light, Reference, light_of
+from kaozheng_vision.tiles import STRUCTURE, Tiles, likeness, tile_means, tiles_of
+
+# Correlation with the reference from which a coarse tile is the same thing, and below which it is another: untouched
+# static tiles of real footage have 0.9 and more, other contents -0.5 to 0.4.
+_SAME, _OTHER = 0.8, 0.4
+# A covered tile has less than this share of the structure it had.
+_SMOOTH = 0.35
+# A flat tile beside covered ones is covered too where its colour changed by so much (CIELAB, 8 bit): lamps that are
+# switched change flat tiles alone, and touch none that went missing.
+_OTHER_COLOUR = 20.0
+# A cover hides structure in two tiles at least: one may be a coat.
+_FEWEST_GONE = 2
+# Fewer tiles than this decide nothing: a tenth of the picture.
+FEWEST_TILES = 12
+_IMMERKAER = np.array([[1, -2, 1], [-2, 4, -2], [1, -2, 1]], dtype=np.float32)
+
+
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """A picture against the accepted view. A number is None where too little is left to tell it by.
+
+    Attributes
+    ----------
+    covered : share 0-1 of the picture that is now smooth and shows something else
+    sharpness : fine detail against the reference's, ratio, where the same is seen
+    cast : distance of the mean colour from the reference's, where the same is seen; a and b of CIELAB, 8 bit
+    same : share 0-1 of the reference's tiles with structure that show the same
+    alike : structure of the whole picture against the reference's, ratio: a picture of something else has some
+    drift : how far the camera turned; None where too little of the view is found again
+    """
+
+    covered: float | None
+    sharpness: float | None
+    cast: float | None
+    same: float
+    alike: float
+    drift: Drift | None
+
+
+@dataclass(frozen=True, slots=True)
+class Measures:
+    """One picture. Luma is 0-255.
+
+    Attributes
+    ----------
+    p98, mean, deviation : of the luma
+    bright : share of pixels at 250 and above
+    edges : variance of the Laplacian over the variance of the luma
+    noise : standard deviation of the noise, levels, at the small size
+    against : None where it was not compared
+    """
+
+    p98: float
+    mean: float
+    deviation: float
+    bright: float
+    edges: float
+    noise: float
+    light: Light
+    against: Comparison | None
+
+
+def measure(picture: Picture, reference: Reference | None = None, lens: Lens | None = None) -> Measures:
+    """Measure one picture; against ``reference`` if given, which must be of its light and shape."""
+    histogram = np.bincount(picture.grey[picture.scene], minlength=256)
+    levels, count = np.arange(256), max(int(histogram.sum()), 1)
+    mean = float(histogram @ levels) / count
+    variance = float(histogram @ (levels - mean) ** 2) / count
+    edges = cv2.Laplacian(picture.grey, cv2.CV_32F)
+    _, spread = cv2.meanStdDev(edges, mask=picture.scene.astype(np.uint8))
+    tiles = tiles_of(picture)
+    return Measures(
+        p98=float(np.searchsorted(np.cumsum(histogram), 0.98 * count)),
+        mean=mean,
+        deviation=variance**0.5,
+        bright=float(histogram[250:].sum()) / count,
+        edges=float(spread[0, 0]) ** 2 / max(variance, 1e-9),
+        noise=_noise(picture, tiles),
+        light=light_of(picture),
+        against=None if reference is None else _compare(picture, tiles, reference, lens),
+    )
+
+
+def _noise(picture: Picture, tiles: Tiles) -> float:
+    """From the smoothest quarter of the tiles, where there is nothing else.
+
+    Notes
+    -----
+    Immerkaer's mask (1996): sigma = sqrt(pi/2) / 6 times the mean of |mask * luma|.
+    """
+    answer = tile_means(np.abs(cv2.filter2D(picture.grey, cv2.CV_32F, _IMMERKAER)))[tiles.scene]
+    return float(np.percentile(answer, 25) * (np.pi / 2) ** 0.5 / 6) if answer.size else 0.0
+
+
+def _compare(picture: Picture, new: Tiles, reference: Reference, lens: Lens | None) -> Comparison:
+    old = reference.tiles
+    scene = old.scene & new.scene
+    told = scene & (old.structure >= STRUCTURE)
+    known = int(told.sum())
+    like = likeness(old, new)
+    same = told & (like >= _SAME)
+    shift = new.colours - old.colours
+    return Comparison(
+        covered=_covered(old, new, told & (like < _OTHER), scene) if known >= FEWEST_TILES else None,
+        sharpness=_median(new.detail[same] / np.maximum(old.detail[same], 1e-6)),
+        cast=_length(_median(shift[..., 1][same]), _median(shift[..., 2][same])),
+        same=int(same.sum()) / known if known else 0.0,
+        alike=_ratio(new.structure[scene], old.structure[scene]),
+        drift=estimate_drift(reference, picture, lens),
+    )
+
+
+def _covered(old: Tiles, new: Tiles, other: Mask, scene: Mask) -> float:
+    """The share of the scene in patches that are smooth now and in which structure went missing."""
+    smooth = scene & (new.structure < STRUCTURE)
+    gone = other & smooth & (new.structure < _SMOOTH * old.structure)
+    recoloured = smooth & (np.linalg.norm(new.colours - old.colours, axis=2) > _OTHER_COLOUR)
+    patches, labels = cv2.connectedComponents((gone | recoloured).astype(np.uint8), connectivity=8)
+    lost = [labels == patch for patch in range(1, patches)]
+    return float(
+        sum(patch.sum() for patch in lost if gone[patch].sum() >= _FEWEST_GONE) / max(scene.sum(), 1)
+    )
+
+
+def _median(values: npt.NDArray[np.floating]) -> float | None:
+    return float(np.median(values)) if len(values) >= FEWEST_TILES else None
+
+
+def _ratio(new: npt.NDArray[np.float32], old: npt.NDArray[np.float32]) -> float:
+    return float(new.mean() / max(float(old.mean()), 1e-6)) if new.size else 0.0
+
+
+def _length(across: float | None, down: float | None) -> float | None:
+    return None if across is None or down is None else float(np.hypot(across, down))
