@@ -155,6 +155,44 @@ class Mark(Base):
     leaf: Mapped[int | None]
 
 
+class Alarm(Base):
+    """A fault of a camera's picture during a window, from when it was told until it was over.
+
+    ``kind`` is a ``Fault`` of the vision package. ``cleared_at`` is None while it lasts; ``ended`` says how it ended:
+    ``clear`` or ``window_ended``.
+    """
+
+    __tablename__ = "alarms"
+
+    id: Mapped[int] = mapped_column(primary_key=True, autoincrement=True)
+    window_id: Mapped[str] = mapped_column(ForeignKey("windows.id"), index=True)
+    room_id: Mapped[str] = mapped_column(index=True)
+    camera_id: Mapped[str]
+    kind: Mapped[str]
+    detail: Mapped[str]
+    raised_at: Mapped[datetime] = mapped_column(index=True)
+    cleared_at: Mapped[datetime | None]
+    ended: Mapped[str | None]
+    leaf: Mapped[int | None]
+    cleared_leaf: Mapped[int | None]
+
+
+class Reference(Base):
+    """A view accepted for a camera: ``path`` from the state folder on. The newest of each light is in force."""
+
+    __tablename__ = "references"
+
+    id: Mapped[int] = mapped_column(primary_key=True, autoincrement=True)
+    room_id: Mapped[str] = mapped_column(index=True)
+    camera_id: Mapped[str]
+    light: Mapped[str]
+    at: Mapped[datetime]
+    inspection_id: Mapped[str]
+    path: Mapped[str] = mapped_column(unique=True)
+    sha256: Mapped[str]
+    leaf: Mapped[int | None]
+
+
 class Inspection(Base):
     """One run of all checks on one room; ``outcome`` is accepted, conditional or rejected (proposed until signed)."""
 

@@ -277,7 +277,7 @@ def judge_looks(looks: Sequence[Look], *, compared: bool) -> Diagnosis:
             put(Finding(kind, Judgement.NOT_COMPARED, None, _THRESHOLDS[kind], "no view was accepted yet"))
     elif hidden or not against:
         for kind in COMPARING:
-            put(_cannot(kind, hidden or looks[-1].missing))
+            put(_cannot(kind, hidden or looks[-1].missing or "the accepted view cannot be used"))
     else:
         cast = put(_compared(Fault.COLOUR_CAST, [one.cast for one in against], measures[-1].light))
         # Other colours everywhere look like a cover of what is flat.

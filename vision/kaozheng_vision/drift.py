@@ -73,7 +73,8 @@ def estimate_drift(reference: Reference, picture: Picture, lens: Lens | None = N
 
     Parameters
     ----------
-    lens : of the full picture; without one a pinhole of 70 degrees is assumed, and angles are as good as that
+    lens : of the camera, at any picture size of its shape; without one a pinhole of 70 degrees is assumed, and
+        angles are as good as that
 
     Notes
     -----
@@ -140,7 +141,7 @@ def _matched(reference: Reference, picture: Picture) -> tuple[Array, Array]:
 def _fit(before: Array, after: Array, picture: Picture, lens: Lens) -> Drift | None:
     if len(before) < FEWEST:
         return None
-    scale = picture.scale
+    scale = lens.width_px / picture.small.shape[1]
     rays, seen = lens.unproject((before + 0.5) * scale), lens.unproject((after + 0.5) * scale)
     usable = np.isfinite(rays).all(axis=1) & np.isfinite(seen).all(axis=1)
     before, after, rays, seen = before[usable], after[usable], rays[usable], seen[usable]

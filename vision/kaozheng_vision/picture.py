@@ -32,11 +32,6 @@ class Picture:
     width_px: int
     height_px: int
 
-    @property
-    def scale(self) -> float:
-        """Full pixels to one small pixel."""
-        return self.width_px / WIDTH_PX
-
 
 def make_picture(frame: Frame, clock_mask: Mask | None = None) -> Picture:
     """Make a frame small.

@@ -11,6 +11,7 @@ from typing import Annotated, Any
 import typer
 from kaozheng_coverage.verdict import Outcome
 
+from kaozheng_service.cli.reference_commands import reference_app
 from kaozheng_service.cli.room_commands import room_app
 from kaozheng_service.config.site import RoomConfig, Site, load_room, load_site
 from kaozheng_service.errors import UserError
@@ -23,6 +24,7 @@ app = typer.Typer(
 )
 
 app.add_typer(room_app, name="room")
+app.add_typer(reference_app, name="reference")
 
 ConfigOption = Annotated[Path, typer.Option("--config", "-c", help="the site file", envvar="KAOZHENG_SITE")]
 JsonOption = Annotated[bool, typer.Option("--json", help="print JSON for programs instead of words")]

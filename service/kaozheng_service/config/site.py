@@ -158,6 +158,21 @@ class LensEntry(Part_):
         return self
 
 
+class Caption(Part_):
+    """Where a camera burns in a clock or its name, as fractions of the picture's width and height."""
+
+    left: Annotated[float, Field(ge=0, le=1)]
+    top: Annotated[float, Field(ge=0, le=1)]
+    right: Annotated[float, Field(ge=0, le=1)]
+    bottom: Annotated[float, Field(ge=0, le=1)]
+
+    @model_validator(mode="after")
+    def _has_an_inside(self) -> Caption:
+        if self.right <= self.left or self.bottom <= self.top:
+            raise ValueError("right must be more than left and bottom more than top; fractions from 0 to 1")
+        return self
+
+
 class CameraConfig(Part_):
     id: Id
     source: str
@@ -170,6 +185,10 @@ class CameraConfig(Part_):
     )
     lens: LensEntry
     resolution: tuple[Annotated[int, Field(ge=16, le=16384)], Annotated[int, Field(ge=16, le=16384)]]
+    captions: list[Caption] = Field(
+        default_factory=list,
+        description="burnt-in clock and name, not judged; the top and bottom tenth when none is given",
+    )
 
     @field_validator("source")
     @classmethod
@@ -283,6 +302,9 @@ class Recording(Part_):
     segment_s: Annotated[float, Field(ge=1, le=600)] = 30.0
     silence_s: Annotated[float, Field(ge=3, le=600)] = Field(
         default=15.0, description="a stream that brings no byte for so long is cut and opened anew"
+    )
+    watch_s: Annotated[float, Field(ge=1, le=60)] = Field(
+        default=5.0, description="every picture that is being recorded is judged so often"
     )
 
 

@@ -118,6 +118,45 @@ class Marked(Record):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class AlarmRaised(Record):
+    """A fault of a camera's picture was told. ``alarm`` is a fault's name and ``detail`` what was measured."""
+
+    kind: ClassVar[str] = "alarm.raised"
+    window: str
+    room: str
+    camera: str
+    alarm: str
+    raised_at: datetime
+    detail: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AlarmCleared(Record):
+    """``ended`` is ``clear`` or ``window_ended``."""
+
+    kind: ClassVar[str] = "alarm.cleared"
+    window: str
+    room: str
+    camera: str
+    alarm: str
+    raised_at: datetime
+    cleared_at: datetime
+    ended: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReferenceAccepted(Record):
+    """From now on this picture is what the camera's view is held against. ``light`` is day or infrared."""
+
+    kind: ClassVar[str] = "reference.accepted"
+    room: str
+    camera: str
+    light: str
+    inspection: str
+    sha256: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Inspected(Record):
     """``result_sha256`` is of the inspection's JSON, ``sheet_sha256`` of the printed sheet's PDF."""
 

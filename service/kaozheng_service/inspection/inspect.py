@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
@@ -14,21 +13,23 @@ from typing import Protocol
 
 from kaozheng_coverage.assess import assess_room
 from kaozheng_coverage.verdict import RoomVerdict
-from kaozheng_vision.diagnose import diagnose
-from kaozheng_vision.probe import WORKERS, ProbeResult, probe
-from kaozheng_vision.reach import Failure
+from kaozheng_vision.failures import Failure
+from kaozheng_vision.probe import ProbeResult, probe_all
+from kaozheng_vision.source import Source
 from sqlalchemy.exc import SQLAlchemyError
 
 from kaozheng_service.clock import now
 from kaozheng_service.config.geometry import room_cameras, room_geometry, room_profile
-from kaozheng_service.config.site import CameraConfig, RoomConfig, Site
+from kaozheng_service.config.site import RoomConfig, Site
 from kaozheng_service.config.sources import camera_source
 from kaozheng_service.database import Inspection
 from kaozheng_service.errors import ServiceError, UserError
 from kaozheng_service.evidence.records import Inspected
+from kaozheng_service.inspection.looking import Sighting, look_at, lost_by_turning
 from kaozheng_service.inspection.outcome import propose
 from kaozheng_service.inspection.pictures import write_picture
 from kaozheng_service.inspection.playback import play_back
+from kaozheng_service.inspection.references import keep_view
 from kaozheng_service.inspection.result import (
     CameraInspection,
     CameraRecording,
@@ -98,31 +99,25 @@ Probes = dict[tuple[str, str], ProbeResult]
 
 
 def _probe_cameras(site: Site, rooms: Sequence[RoomConfig], progress: Progress) -> Probes:
-    cameras = [(room.id, camera) for room in rooms for camera in room.cameras]
+    """All at once; a camera whose login cannot be read is a finding too."""
     step = progress.task("probing cameras")
-    step(0, len(cameras))
-    done = 0
-    counting = threading.Lock()
+    sources: dict[tuple[str, str], tuple[Source, tuple[int, int] | None]] = {}
+    results: Probes = {}
+    for room in rooms:
+        for camera in room.cameras:
+            try:
+                sources[room.id, camera.id] = camera_source(site, camera), camera.resolution
+            except UserError as error:
+                results[room.id, camera.id] = ProbeResult(failure=Failure.AUTH, message=str(error))
+    total = len(sources) + len(results)
+    step(len(results), total)
 
-    def one(camera: CameraConfig) -> ProbeResult:
-        nonlocal done
-        result = _probe_camera(site, camera)
-        with counting:
-            done += 1
-            step(done, len(cameras))
-        return result
+    def show(key: tuple[str, str], result: ProbeResult) -> None:
+        results[key] = result
+        step(len(results), total)
 
-    with ThreadPoolExecutor(max_workers=max(1, min(WORKERS, len(cameras)))) as pool:
-        results = pool.map(one, [camera for _, camera in cameras])
-        return {(room, camera.id): result for (room, camera), result in zip(cameras, results, strict=True)}
-
-
-def _probe_camera(site: Site, camera: CameraConfig) -> ProbeResult:
-    try:
-        source = camera_source(site, camera)
-    except UserError as error:
-        return ProbeResult(failure=Failure.AUTH, message=str(error))
-    return probe(source, expected_size=camera.resolution)
+    probe_all(sources, progress=show)
+    return results
 
 
 def _inspect_room(
@@ -142,8 +137,9 @@ def _inspect_room(
     step(0, total)
     window_id, refused = _record(station, room, seconds, recording_step)
     step(1, total)
-    verdict = _judge(station.site, room, probes)
-    cameras = _look_at_cameras(room, probes, verdict, folder / "cameras")
+    sightings = look_at(station, room, {camera.id: probes[room.id, camera.id] for camera in room.cameras})
+    verdict = _judge(station.site, room, sightings)
+    cameras = _describe_cameras(station, room, probes, sightings, verdict, name, folder / "cameras")
     step(2, total)
     checkpoint = station.log.checkpoint()
     recordings = tuple(
@@ -175,15 +171,13 @@ def _inspect_room(
     return inspection
 
 
-def _judge(site: Site, room: RoomConfig, probes: Probes) -> RoomVerdict:
-    """What a camera that does not show its stated picture would see is not verified."""
-    unverified = {
-        camera.id
-        for camera in room.cameras
-        if not (result := probes[room.id, camera.id]).ok or result.size_matches is not True
-    }
+def _judge(site: Site, room: RoomConfig, sightings: dict[str, Sighting]) -> RoomVerdict:
+    """By where the cameras look now. What one whose picture cannot stand for the model would see is not verified."""
     return assess_room(
-        room_geometry(room), room_cameras(room), room_profile(site, room), unverified=frozenset(unverified)
+        room_geometry(room),
+        [one.camera for one in sightings.values()],
+        room_profile(site, room),
+        unverified=frozenset(camera for camera, one in sightings.items() if not one.verified),
     )
 
 
@@ -204,18 +198,37 @@ def _record(station: Station, room: RoomConfig, seconds: float, step: Step) -> t
     return window.id, ""
 
 
-def _look_at_cameras(
-    room: RoomConfig, probes: Probes, verdict: RoomVerdict, folder: Path
+def _describe_cameras(
+    station: Station,
+    room: RoomConfig,
+    probes: Probes,
+    sightings: dict[str, Sighting],
+    verdict: RoomVerdict,
+    inspection_id: str,
+    folder: Path,
 ) -> tuple[CameraInspection, ...]:
     geometry = room_geometry(room)
+    lost = lost_by_turning(geometry, room_cameras(room), room_profile(station.site, room), sightings)
     found = []
-    for camera in room_cameras(room):
-        result = probes[room.id, camera.id]
-        diagnosis = diagnose(result.frames, result.frame_times_s)
-        picture = None
+    for camera_id, seen in sightings.items():
+        result = probes[room.id, camera_id]
+        picture = view = None
         if result.frames:
-            picture = write_picture(result.frames[-1], geometry, camera, verdict, folder / f"{camera.id}.jpg")
-        found.append(CameraInspection(camera.id, result, diagnosis, picture))
+            picture = write_picture(
+                result.frames[-1], geometry, seen.camera, verdict, folder / f"{camera_id}.jpg"
+            )
+            view = keep_view(station, inspection_id, camera_id, result.frames)
+        found.append(
+            CameraInspection(
+                camera_id,
+                result,
+                seen.diagnosis,
+                picture,
+                view,
+                seen.compared_with,
+                lost.get(camera_id, ()),
+            )
+        )
     return tuple(found)
 
 

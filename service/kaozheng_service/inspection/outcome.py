@@ -11,7 +11,7 @@ from kaozheng_service import wording
 from kaozheng_service.inspection.result import CameraInspection, CameraRecording
 
 # A camera that shows one of these is as dead as one that does not answer.
-DEAD = (Fault.LOST, Fault.BLACK, Fault.FROZEN)
+DEAD = (Fault.LOST, Fault.BLACK, Fault.FROZEN, Fault.COVERED)
 
 
 def propose(
@@ -23,7 +23,7 @@ def propose(
 
     Notes
     -----
-    Rejected: a camera gives no picture, a black or a frozen one; or a test recording is missing or not valid:
+    Rejected: a camera gives no picture, or a black, covered or frozen one; or a test recording is missing or not valid:
     such a room cannot be proven to have been watched. Conditional: a seat or zone fails or is undetermined, a
     picture has another fault or could not be judged, or its size is not the stated one: a supervisor decides.
     Accepted: none of these.
@@ -35,8 +35,12 @@ def propose(
         if probe.failure is not None:
             grave.append(f"{camera.camera_id}：{wording.failure_sentence(probe.failure)}")
             continue
+        if camera.lost:
+            light.append(f"{camera.camera_id}：转动后{'、'.join(camera.lost)}不再达标")
         for fault in faults:
-            (grave if fault in DEAD else light).append(f"{camera.camera_id}：画面{wording.fault_words(camera.diagnosis, fault)}")
+            (grave if fault in DEAD else light).append(
+                f"{camera.camera_id}：画面{wording.fault_words(camera.diagnosis, fault)}"
+            )
         if not faults and camera.diagnosis.judgement is Judgement.CANNOT_JUDGE:
             unsure = [
                 wording.fault_name(finding.kind)

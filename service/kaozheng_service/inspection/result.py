@@ -13,6 +13,7 @@ from kaozheng_vision.diagnose import Diagnosis
 from kaozheng_vision.probe import ProbeResult
 
 from kaozheng_service.clock import to_text
+from kaozheng_service.inspection.references import ViewFile
 
 SCHEMA = "kaozheng/inspection/1"
 
@@ -21,13 +22,21 @@ SCHEMA = "kaozheng/inspection/1"
 class CameraInspection:
     """One camera: what its stream is, what its picture looks like, and that picture with the predicted seats.
 
-    ``picture`` is a JPEG file; None where no picture came.
+    Attributes
+    ----------
+    picture : a JPEG file; None where no picture came
+    view : what it saw, kept so that it can be accepted as the camera's view; None where no picture came
+    compared_with : the inspections whose accepted views it was held against
+    lost : where the camera was turned, the seats and zones that pass with the accepted aim and not with the present one
     """
 
     camera_id: str
     probe: ProbeResult
     diagnosis: Diagnosis
     picture: Path | None
+    view: ViewFile | None = None
+    compared_with: tuple[str, ...] = ()
+    lost: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,6 +126,7 @@ def _camera(camera: CameraInspection) -> dict[str, Any]:
         "width": probe.width,
         "height": probe.height,
         "size_matches": probe.size_matches,
+        "sizes": [list(size) for size in probe.sizes],
         "fps": _rounded(probe.fps, 3),
         "jitter_ms": _rounded(probe.jitter_ms, 2),
         "bitrate_bps": _rounded(probe.bitrate_bps, 0),
@@ -124,6 +134,10 @@ def _camera(camera: CameraInspection) -> dict[str, Any]:
         "keyframes": probe.keyframes,
         "first_frame_delay_s": _rounded(probe.first_frame_delay_s, 3),
         "audio": probe.audio,
+        "login": probe.login,
+        "clock_offset_s": _rounded(probe.clock.offset_s, 3) if probe.clock else None,
+        "clock_error_s": _rounded(probe.clock.error_s, 3) if probe.clock else None,
+        "clock_source": probe.clock.source.value if probe.clock else None,
         "diagnosis": [
             {
                 "fault": finding.kind.value,
@@ -134,6 +148,26 @@ def _camera(camera: CameraInspection) -> dict[str, Any]:
             }
             for finding in camera.diagnosis.findings
         ],
+        "light": camera.diagnosis.light,
+        "view": asdict(camera.view) if camera.view is not None else None,
+        "compared_with": list(camera.compared_with),
+        "turned": _turned(camera),
+    }
+
+
+def _turned(camera: CameraInspection) -> dict[str, Any] | None:
+    """How far the camera turned since its view was accepted, degrees; None where that was not measured."""
+    drift = camera.diagnosis.drift
+    if drift is None:
+        return None
+    return {
+        "angle_deg": round(drift.angle_deg, 3),
+        "pan_deg": round(drift.pan_deg, 3),
+        "tilt_deg": round(drift.tilt_deg, 3),
+        "roll_deg": round(drift.roll_deg, 3),
+        "agreeing": drift.agreeing,
+        "rms_px": round(drift.rms_px, 3),
+        "lost": list(camera.lost),
     }
 
 

@@ -18,6 +18,7 @@ from kaozheng_service.recording.durable import write_durably
 from kaozheng_service.recording.gaps import Span
 from kaozheng_service.recording.leases import Lease, try_lease
 from kaozheng_service.recording.supervisor import TICK_S, Supervisor
+from kaozheng_service.recording.watcher import Watcher
 from kaozheng_service.station import Station
 
 logger = structlog.get_logger()
@@ -36,6 +37,7 @@ class Daemon:
         self._scheduler: BackgroundScheduler | None = None
         self._supervisor: Supervisor | None = None
         self._lease: Lease | None = None
+        self._watcher: Watcher | None = None
         self._started_at: datetime | None = None
         self._beat_at = 0.0
 
@@ -61,11 +63,16 @@ class Daemon:
             misfire_grace_time=None,
         )
         self._scheduler.start()
+        self._watcher = Watcher(self._station)
+        self._watcher.start()
 
     def stop(self, *, leave_children: bool = True) -> None:
         """End the daemon. Its recorders go on and are adopted at the next start; with ``leave_children`` False they
         are ended, and what is missing until the next start is signed as stopped by the operator.
         """
+        if self._watcher is not None:
+            self._watcher.stop()
+            self._watcher = None
         if self._scheduler is not None:
             self._scheduler.shutdown(wait=True)
             self._scheduler = None

@@ -49,14 +49,14 @@ class FragmentReader:
 
     def _take_next(self, file: BinaryIO, size: int) -> bool:
         """Go past the next whole box, or the next fragment with its data; False where it is not all there."""
-        head = _box(file, self._offset, size)
+        head = read_box(file, self._offset, size)
         if head is None:
             return False
         kind, body, end = head
         if kind == b"moov":
             self._read_track(_read(file, body, end))
         elif kind == b"moof":
-            data = _box(file, end, size)
+            data = read_box(file, end, size)
             if data is None or data[0] != b"mdat":
                 return False
             self._read_fragment(_read(file, body, end))
@@ -112,7 +112,7 @@ def _run_duration(body: bytes, default: int) -> int:
     return sum(_integer(body, at + index * step) for index in range(count))
 
 
-def _box(file: BinaryIO, offset: int, size: int) -> tuple[bytes, int, int] | None:
+def read_box(file: BinaryIO, offset: int, size: int) -> tuple[bytes, int, int] | None:
     """Kind, start of the body and end of the box at ``offset``; None where it is not all there."""
     file.seek(offset)
     head = file.read(16)

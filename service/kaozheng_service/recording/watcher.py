@@ -1,0 +1,280 @@
+"""Watches what is being recorded: a picture that is lost, covered, turned or frozen raises an alarm within seconds.
+
+It reads the recorders' own files and never touches a camera or a recorder: whatever happens here, recording goes on.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from concurrent.futures import Future, ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from dataclasses import dataclass, field
+from datetime import datetime
+from multiprocessing import get_context
+
+import structlog
+from kaozheng_coverage.lens import Lens
+from kaozheng_vision.diagnose import Diagnosis, Fault, Finding, judge_looks
+from kaozheng_vision.watch import AlarmState, Change
+from sqlalchemy import select
+
+from kaozheng_service import wording
+from kaozheng_service.clock import now
+from kaozheng_service.config.geometry import room_cameras
+from kaozheng_service.config.site import CameraConfig
+from kaozheng_service.database import Alarm, Take, Window
+from kaozheng_service.errors import UserError
+from kaozheng_service.evidence.records import AlarmCleared, AlarmRaised
+from kaozheng_service.inspection.references import accepted_files
+from kaozheng_service.recording.ledger import append_once
+from kaozheng_service.recording.newest import Place
+from kaozheng_service.recording.segments import numbered
+from kaozheng_service.recording.watch_worker import Answer, Job, begin, judge
+from kaozheng_service.station import Station
+
+logger = structlog.get_logger()
+
+CLEAR, WINDOW_ENDED = "clear", "window_ended"
+# No new picture for so long, or for three times the longest wait between two so far, is a lost one.
+LOST_AFTER_S = 10.0
+# A longer wait between two pictures is an interruption, not a rhythm.
+LONGEST_WAIT_S = 10.0
+# A picture that takes longer has hung its decoder; the process is replaced.
+ANSWER_S = 20.0
+
+
+@dataclass(slots=True)
+class _Watched:
+    """One camera of one window."""
+
+    window: Window
+    camera: CameraConfig
+    lens: Lens
+    state: AlarmState = field(default_factory=AlarmState)
+    place: Place | None = None
+    take: str = ""
+    # When the last picture came, or watching began; s, monotonic.
+    heard_s: float = field(default_factory=time.monotonic)
+    longest_wait_s: float = 0.0
+    problem: str = ""
+
+
+class Watcher:
+    """One a daemon. :meth:`start` returns at once; it works in a thread, and judges pixels in a process of its own."""
+
+    def __init__(self, station: Station) -> None:
+        self._station = station
+        self._watched: dict[tuple[str, str], _Watched] = {}
+        self._stop = threading.Event()
+        self._thread: threading.Thread | None = None
+        self._pool: ProcessPoolExecutor | None = None
+
+    def start(self) -> None:
+        self._thread = threading.Thread(target=self._run, name="watcher", daemon=True)
+        self._thread.start()
+
+    def stop(self) -> None:
+        """End it; alarms that are on stay on, and the next watcher takes them up."""
+        self._stop.set()
+        if self._thread is not None:
+            self._thread.join(ANSWER_S)
+        self._drop_pool()
+
+    def _run(self) -> None:
+        every_s = self._station.site.recording.watch_s
+        while not self._stop.wait(every_s):
+            try:
+                self.tick(now())
+            except Exception:
+                logger.exception("watching the pictures failed; the next round tries again")
+
+    def tick(self, present: datetime) -> None:
+        """Judge every camera that should be recording now, once."""
+        self._take_stock(present)
+        jobs = [(one, self._job(one)) for one in self._watched.values()]
+        futures = [(one, self._submit(job) if job is not None else None) for one, job in jobs]
+        for one, future in futures:
+            self._learn(one, self._answer(one, future))
+
+    def _take_stock(self, present: datetime) -> None:
+        """Which windows run now; the alarms of those that are over end with them."""
+        with self._station.sessions() as session:
+            running = session.scalars(
+                select(Window).where(
+                    Window.starts_at <= present, Window.ends_at > present, Window.closed_leaf.is_(None)
+                )
+            ).all()
+            left = session.scalars(select(Alarm).where(Alarm.cleared_at.is_(None))).all()
+        due = {(window.id, camera): window for window in running for camera in window.cameras}
+        for alarm in left:
+            if (alarm.window_id, alarm.camera_id) not in due:
+                self._clear(alarm, present, WINDOW_ENDED)
+        self._watched = {key: one for key, one in self._watched.items() if key in due}
+        for key, window in due.items():
+            if key not in self._watched:
+                watched = self._begin(window, key[1])
+                if watched is None:
+                    continue
+                for alarm in left:
+                    if (alarm.window_id, alarm.camera_id) == key and alarm.kind in set(Fault):
+                        watched.state.active[Fault(alarm.kind)] = time.monotonic()
+                self._watched[key] = watched
+
+    def _begin(self, window: Window, camera_id: str) -> _Watched | None:
+        try:
+            room = self._station.site.room(window.room_id)
+            camera = room.camera(camera_id)
+        except UserError:  # no longer in the site file
+            return None
+        lens = next(one.lens for one in room_cameras(room) if one.id == camera_id)
+        return _Watched(window, camera, lens)
+
+    def _job(self, one: _Watched) -> Job | None:
+        """None where no take is running, or it has no file yet."""
+        with self._station.sessions() as session:
+            take = session.scalars(
+                select(Take)
+                .where(
+                    Take.window_id == one.window.id,
+                    Take.camera_id == one.camera.id,
+                    Take.closed_at.is_(None),
+                )
+                .order_by(Take.number.desc())
+                .limit(1)
+            ).first()
+        if take is None:
+            return None
+        if take.id != one.take:
+            one.take, one.place = take.id, None
+        files = numbered(self._station.archive / take.folder, "open")
+        if not files:
+            return None
+        return Job(
+            one.window.id,
+            one.camera,
+            one.lens,
+            files[-1][1],
+            time.monotonic(),
+            one.place,
+            accepted_files(self._station, one.window.room_id, one.camera.id),
+        )
+
+    def _submit(self, job: Job) -> Future[Answer] | None:
+        if self._pool is None:
+            # Spawned, not forked: a fork would copy locks that the daemon's other threads hold.
+            self._pool = ProcessPoolExecutor(1, mp_context=get_context("spawn"), initializer=begin)
+        try:
+            return self._pool.submit(judge, job)
+        except BrokenProcessPool:
+            self._drop_pool()
+            return None
+
+    def _answer(self, one: _Watched, future: Future[Answer] | None) -> Answer | None:
+        if future is None:
+            return None
+        try:
+            return future.result(ANSWER_S)
+        except (BrokenProcessPool, TimeoutError) as error:
+            logger.error(
+                "judging a picture ended its process; a new one is begun",
+                camera=one.camera.id,
+                why=str(error),
+            )
+            self._drop_pool()
+            return None
+        except Exception:
+            logger.exception("a picture could not be judged", camera=one.camera.id)
+            return None
+
+    def _drop_pool(self) -> None:
+        pool, self._pool = self._pool, None
+        if pool is not None:
+            for process in list((pool._processes or {}).values()):
+                process.kill()
+            pool.shutdown(wait=False, cancel_futures=True)
+
+    def _learn(self, one: _Watched, answer: Answer | None) -> None:
+        at_s = time.monotonic()
+        diagnosis: Diagnosis | None = None
+        if answer is not None and answer.diagnosis is not None:
+            if one.place is not None:
+                one.longest_wait_s = max(one.longest_wait_s, at_s - one.heard_s)
+            one.place, one.heard_s, diagnosis = answer.place, at_s, answer.diagnosis
+            if answer.problem and answer.problem != one.problem:
+                logger.warning(
+                    "watching", room=one.window.room_id, camera=one.camera.id, problem=answer.problem
+                )
+            one.problem = answer.problem
+        elif at_s - one.heard_s >= max(LOST_AFTER_S, 3 * min(one.longest_wait_s, LONGEST_WAIT_S)):
+            diagnosis = judge_looks((), compared=False)  # no picture: lost
+        if diagnosis is None:
+            return
+        for change in one.state.update(at_s, diagnosis):
+            if change.raised:
+                self._raise(one, change, diagnosis)
+            else:
+                self._clear_kind(one, change)
+
+    def _raise(self, one: _Watched, change: Change, diagnosis: Diagnosis) -> None:
+        present = now()
+        detail = _detail(change.finding, diagnosis)
+        row = Alarm(
+            window_id=one.window.id,
+            room_id=one.window.room_id,
+            camera_id=one.camera.id,
+            kind=change.kind.value,
+            detail=detail,
+            raised_at=present,
+        )
+        with self._station.sessions() as session:
+            session.add(row)
+            session.commit()
+            record = AlarmRaised(
+                at=present,
+                window=row.window_id,
+                room=row.room_id,
+                camera=row.camera_id,
+                alarm=row.kind,
+                raised_at=present,
+                detail=detail,
+            )
+            row.leaf = append_once(self._station.log, record, in_doubt=False)
+            session.commit()
+        logger.error("alarm", room=row.room_id, camera=row.camera_id, alarm=row.kind, detail=detail)
+
+    def _clear_kind(self, one: _Watched, change: Change) -> None:
+        with self._station.sessions() as session:
+            rows = session.scalars(
+                select(Alarm).where(
+                    Alarm.window_id == one.window.id,
+                    Alarm.camera_id == one.camera.id,
+                    Alarm.kind == change.kind.value,
+                    Alarm.cleared_at.is_(None),
+                )
+            ).all()
+        for row in rows:
+            self._clear(row, now(), CLEAR)
+
+    def _clear(self, alarm: Alarm, present: datetime, ended: str) -> None:
+        with self._station.sessions() as session:
+            row = session.get_one(Alarm, alarm.id)
+            row.cleared_at, row.ended = present, ended
+            session.commit()
+            record = AlarmCleared(
+                at=present,
+                window=row.window_id,
+                room=row.room_id,
+                camera=row.camera_id,
+                alarm=row.kind,
+                raised_at=row.raised_at,
+                cleared_at=present,
+                ended=ended,
+            )
+            row.cleared_leaf = append_once(self._station.log, record, in_doubt=False)
+            session.commit()
+        logger.info("alarm over", room=row.room_id, camera=row.camera_id, alarm=row.kind, ended=ended)
+
+
+def _detail(finding: Finding, diagnosis: Diagnosis) -> str:
+    return wording.fault_words(diagnosis, finding.kind)
