@@ -22,7 +22,7 @@ from kaozheng_coverage.verdict import (
     TargetVerdict,
 )
 from kaozheng_vision.diagnose import Diagnosis, Fault, Finding, Judgement
-from kaozheng_vision.reach import Failure
+from kaozheng_vision.failures import Failure
 
 _PARTS = {
     Part.HEAD: "头部",
@@ -95,11 +95,16 @@ _FAILURES = {
     Failure.REFUSED: "拒绝连接，请检查摄像机的RTSP服务和端口",
     Failure.UNREACHABLE: "网络不通，请检查供电、网线和地址",
     Failure.TIMEOUT: "无应答，请检查供电、地址和防火墙",
+    Failure.CERTIFICATE: "证书不受信任，请核对指纹并保存该摄像机的证书",
     Failure.AUTH: "登录被拒，请核对用户名、密码和权限",
     Failure.NOT_FOUND: "没有该视频流，请核对路径",
+    Failure.REDIRECT: "视频流转到了其他主机，已拒绝登录，请核对地址",
     Failure.PROTOCOL: "应答异常，请核对地址和端口",
     Failure.NO_VIDEO: "流中没有视频，请选择视频码流",
+    Failure.NO_KEYFRAME: "没有关键帧，请把I帧间隔设为2秒",
     Failure.UNDECODABLE: "视频无法解码，请改用H.264或H.265编码",
+    Failure.ZERO_SIZE: "画面尺寸为零，请重新设置分辨率",
+    Failure.SIZE_CHANGES: "画面尺寸中途改变，请固定分辨率",
     Failure.STALLED: "视频流中断，请重启视频流或摄像机",
 }
 _OBSTACLES = {

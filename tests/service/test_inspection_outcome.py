@@ -10,8 +10,8 @@ from kaozheng_coverage.verdict import Outcome, RoomVerdict, TargetVerdict
 from kaozheng_service.inspection.outcome import propose
 from kaozheng_service.inspection.result import CameraInspection, CameraRecording
 from kaozheng_vision.diagnose import Diagnosis, diagnose
+from kaozheng_vision.failures import Failure
 from kaozheng_vision.probe import ProbeResult
-from kaozheng_vision.reach import Failure
 
 GOOD_RECORDING = CameraRecording("front", 1, 10.0, 10.0, 250, 1000, ())
 

@@ -18,8 +18,8 @@ from kaozheng_service.inspection.pictures import write_picture
 from kaozheng_service.inspection.result import CameraInspection, CameraRecording, RoomInspection
 from kaozheng_service.inspection.sheet import acceptance_sheet, sheet_data, short_hash
 from kaozheng_vision.diagnose import diagnose
+from kaozheng_vision.failures import Failure
 from kaozheng_vision.probe import ProbeResult
-from kaozheng_vision.reach import Failure
 
 ROOM = "9-101"
 CHECKPOINT = "kaozheng/demo-college\n12\nq0m0J0n1m6mT8v6C2qH0wE0c=\n\n— kaozheng/demo-college Az3g\n"

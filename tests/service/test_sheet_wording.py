@@ -9,7 +9,7 @@ from kaozheng_coverage.verdict import Cause, Mend, Outcome, PartVerdict, Sight, 
 from kaozheng_service import wording
 from kaozheng_service.recording.causes import Cause as GapCause
 from kaozheng_vision.diagnose import Fault, diagnose
-from kaozheng_vision.reach import Failure
+from kaozheng_vision.failures import Failure
 
 RULE = Rule(Level.OBSERVE, 0.9)
 

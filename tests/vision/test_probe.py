@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 from kaozheng_service.rehearsal import HOW_TO_INSTALL, RehearsalServer, gstreamer_python
+from kaozheng_vision.failures import Failure
 from kaozheng_vision.probe import probe, probe_all
-from kaozheng_vision.reach import Failure
 from kaozheng_vision.source import Source
 
 Write = Callable[..., Path]

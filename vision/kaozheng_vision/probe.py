@@ -3,30 +3,25 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Hashable, Iterator, Mapping
+from collections.abc import Callable, Hashable, Mapping
 from concurrent.futures import ThreadPoolExecutor, as_completed
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TypeVar
 
-import av
 import av.error
-import numpy as np
-import numpy.typing as npt
-from av.container import InputContainer
-from av.packet import Packet
-from av.video.codeccontext import VideoCodecContext
-from av.video.stream import VideoStream
 
-from kaozheng_vision.reach import Failure, StreamError, reach
+from kaozheng_vision.camera_clock import ClockReading, ClockSource, from_sender_reports, from_whole_seconds
+from kaozheng_vision.describe import Description, describe
+from kaozheng_vision.failures import Failure, StreamError
+from kaozheng_vision.onvif import ask_device
+from kaozheng_vision.pace import frames_per_second, group_s, jitter_ms
+from kaozheng_vision.reading import Frame, Reading, no_video, open_stream, read
 from kaozheng_vision.source import Source
 
-Frame = npt.NDArray[np.uint8]
 Key = TypeVar("Key", bound=Hashable)
 
-# A picture of 2560x1440 is 11 MB decoded: the first and the latest ones are enough to judge a picture by.
-KEPT_FRAMES = 5
-# Bounds memory and the processor when a whole building is probed: 8 cameras of 1080p are 240 MB.
-WORKERS = 8
+# A probe mostly waits for packets; a whole building of ten rooms with three cameras each goes at once.
+WORKERS = 32
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,16 +30,19 @@ class ProbeResult:
 
     Attributes
     ----------
-    failure : None when pictures came and could be decoded
+    failure : None when pictures came, could be decoded and kept one size
     message : what happened and what to do next, without secrets; "" when all is well
-    width, height : of the decoded picture, pixels
+    width, height : of the latest decoded picture, pixels
     size_matches : whether that is the size asked for; None when none was asked for or nothing was decoded
+    sizes : every (width, height) in order; more than one is a failure
     fps : from the packets' own time stamps, frames per second
     jitter_ms : standard deviation of arrival against time stamp, milliseconds
     bitrate_bps : of the video alone, bit/s
     gop_s : median time from keyframe to keyframe, seconds
     first_frame_delay_s : from the first connection attempt to the first decoded picture
-    frames : the first and latest decoded keyframes, (height, width, 3) BGR
+    login : what an RTSP server asked for: "none", "basic", "digest" or "unknown"; "" where it was not asked
+    clock : the camera's clock against ours
+    frames : the first and latest decoded keyframes of one size, (height, width, 3) BGR
     frame_times_s : their time stamps, from the first packet on
     """
 
@@ -55,6 +53,7 @@ class ProbeResult:
     width: int | None = None
     height: int | None = None
     size_matches: bool | None = None
+    sizes: tuple[tuple[int, int], ...] = ()
     fps: float | None = None
     jitter_ms: float | None = None
     bitrate_bps: float | None = None
@@ -62,6 +61,8 @@ class ProbeResult:
     keyframes: int = 0
     first_frame_delay_s: float | None = None
     audio: bool = False
+    login: str = ""
+    clock: ClockReading | None = None
     frames: tuple[Frame, ...] = field(default=(), compare=False, repr=False)
     frame_times_s: tuple[float, ...] = ()
 
@@ -86,7 +87,7 @@ def probe(
     Parameters
     ----------
     expected_size : (width, height) of the picture as the site file states it
-    timeout_s : longest wait for a connection, for an answer, and for the first or next packet
+    timeout_s : longest wait for a name, for a connection, for an answer, and for the first or next picture
 
     Returns
     -------
@@ -94,29 +95,44 @@ def probe(
 
     Notes
     -----
-    Takes at most about ``seconds`` + 4 ``timeout_s``. A file is read at native pace and looped, so that its
-    numbers mean the same as a camera's.
+    Takes at most ``seconds`` + 10 ``timeout_s``, which only a server reaches that answers each question at
+    the last moment: an ONVIF device 2, name and connection 2 (encrypted 3), description and login 2, opening
+    2 (FFmpeg opens, then looks for the codec), the first keyframe 1. Anything that is silent ends it after
+    one. A file is read at native pace and looped, so that its numbers mean the same as a camera's.
     """
     begun_s = time.monotonic()
-    reading = _Reading()
+    reading = Reading()
+    described: Description | None = None
+    clock: ClockReading | None = None
+    failure, message = None, ""
+    opening_s = begun_s
     try:
-        reach(source, timeout_s)
-        with _open(source, timeout_s) as container:
-            if not container.streams.video:
-                raise StreamError(
-                    Failure.NO_VIDEO, "the stream carries no video; choose the camera's video profile"
-                )
-            reading.audio = bool(container.streams.audio)
-            _read(container, source, reading, begun_s, seconds, timeout_s)
+        if source.is_device:
+            device = ask_device(source, timeout_s)
+            source, clock = device.stream, device.clock
+        if not source.is_file:
+            described = describe(source, timeout_s)
+            reading.audio = "audio" in described.media
+            if described.media and "video" not in described.media:
+                raise no_video()
+        opening_s = time.monotonic()
+        with open_stream(source, timeout_s) as container:
+            read(container, source, reading, seconds, timeout_s)
     except StreamError as error:
-        return _result(reading, expected_size, error.failure, source.mask(str(error)))
+        failure, message = error.failure, str(error)
     except (av.error.FFmpegError, OSError, ValueError) as error:
-        waited_s = time.monotonic() - begun_s
+        waited_s = time.monotonic() - opening_s
         failure, message = _explain(
             error, source, waited_s, timed_out=waited_s >= timeout_s * 0.9, opened=reading.opened
         )
-        return _result(reading, expected_size, failure, source.mask(message))
-    return _result(reading, expected_size, None, "")
+    result = _measured(reading, expected_size, begun_s)
+    return replace(
+        result,
+        failure=failure,
+        message=source.mask(message),
+        login=described.login if described else "",
+        clock=clock or _clock(reading, described, result.fps),
+    )
 
 
 def probe_all(
@@ -142,155 +158,10 @@ def probe_all(
     return {key: results[key] for key in sources}
 
 
-@dataclass(slots=True)
-class _Reading:
-    """What has been seen so far; belongs to one thread."""
-
-    opened: bool = False
-    audio: bool = False
-    codec: str = ""
-    profile: str = ""
-    times_s: list[float] = field(default_factory=list)
-    arrivals_s: list[float] = field(default_factory=list)
-    keyframe_times_s: list[float] = field(default_factory=list)
-    size_bytes: int = 0
-    frames: list[Frame] = field(default_factory=list)
-    frame_times_s: list[float] = field(default_factory=list)
-    first_frame_delay_s: float | None = None
-    undecodable: int = 0
-
-    def keep(self, frame: Frame, time_s: float) -> None:
-        """Keep the first and the latest."""
-        if len(self.frames) == KEPT_FRAMES:
-            del self.frames[1], self.frame_times_s[1]
-        self.frames.append(frame)
-        self.frame_times_s.append(time_s)
-
-
-@dataclass(frozen=True, slots=True)
-class _Coded:
-    """One picture as it came."""
-
-    packets: tuple[Packet[VideoStream], ...]
-    time_s: float
-    arrival_s: float
-
-
-def _open(source: Source, timeout_s: float) -> InputContainer:
-    options = {}
-    if not source.is_file:
-        # FFmpeg's own timeout is per socket operation, in microseconds.
-        options = {"rtsp_transport": "tcp", "timeout": str(int(timeout_s * 1e6))}
-    return av.open(source.secret_url(), mode="r", options=options, timeout=(timeout_s, timeout_s))
-
-
-def _read(
-    container: InputContainer,
-    source: Source,
-    reading: _Reading,
-    begun_s: float,
-    seconds: float,
-    timeout_s: float,
-) -> None:
-    stream = container.streams.video[0]
-    context = stream.codec_context
-    context.thread_count = 1
-    reading.opened = True
-    reading.codec = context.name
-    reading.profile = context.profile or ""
-    pictures = _pictures(_looped(container, stream) if source.is_file else _live(container, stream))
-    started_s = time.monotonic()
-    for picture in pictures:
-        reading.arrivals_s.append(picture.arrival_s)
-        reading.times_s.append(picture.time_s)
-        reading.size_bytes += sum(packet.size for packet in picture.packets)
-        if any(packet.is_keyframe for packet in picture.packets):
-            reading.keyframe_times_s.append(picture.time_s)
-            frame = _decode_alone(context, picture.packets)
-            if frame is None:
-                reading.undecodable += 1
-            else:
-                reading.keep(frame, picture.time_s)
-                if reading.first_frame_delay_s is None:
-                    reading.first_frame_delay_s = time.monotonic() - begun_s
-        elapsed_s = time.monotonic() - started_s
-        if elapsed_s >= seconds and (reading.frames or elapsed_s >= seconds + timeout_s):
-            break
-    else:
-        what = "ended by itself" if reading.times_s else "was described but brought no picture"
-        raise StreamError(Failure.STALLED, f"the stream {what}; restart it, or the camera, and probe again")
-    if not reading.frames:
-        what = (
-            f"none of {reading.undecodable} keyframes could be decoded; set it to plain H.264 or H.265"
-            if reading.undecodable
-            else f"no keyframe in {elapsed_s:.0f} s; set the camera's keyframe (I frame) interval to 2 s"
-        )
-        raise StreamError(Failure.UNDECODABLE, what)
-
-
-def _pictures(packets: Iterator[tuple[Packet[VideoStream], float]]) -> Iterator[_Coded]:
-    """Packets of one time stamp are one picture: a demuxer may hand over parameter sets apart."""
-    gathered: list[Packet[VideoStream]] = []
-    gathered_s = arrival_s = 0.0
-    for packet, time_s in packets:
-        if gathered and time_s != gathered_s:
-            yield _Coded(tuple(gathered), gathered_s, arrival_s)
-            gathered = []
-        gathered.append(packet)
-        gathered_s, arrival_s = time_s, time.monotonic()
-    if gathered:
-        yield _Coded(tuple(gathered), gathered_s, arrival_s)
-
-
-def _live(container: InputContainer, stream: VideoStream) -> Iterator[tuple[Packet[VideoStream], float]]:
-    origin: int | None = None
-    time_base = float(stream.time_base or 0)
-    for packet in container.demux(stream):
-        if packet.pts is None or packet.size == 0:
-            continue
-        origin = packet.pts if origin is None else origin
-        yield packet, (packet.pts - origin) * time_base
-
-
-def _looped(container: InputContainer, stream: VideoStream) -> Iterator[tuple[Packet[VideoStream], float]]:
-    """A file's packets as a camera would send them: paced by their own times, again and again."""
-    time_base = float(stream.time_base or 0)
-    frame_s = 1.0 / float(stream.average_rate or 25)
-    begun_s = time.monotonic()
-    shift_s = 0.0
-    while True:
-        first: int | None = None
-        last_s = 0.0
-        for packet in container.demux(stream):
-            if packet.pts is None or packet.dts is None or packet.size == 0:
-                continue
-            first = packet.dts if first is None else first
-            due_s = begun_s + shift_s + (packet.dts - first) * time_base
-            time.sleep(max(0.0, due_s - time.monotonic()))
-            time_s = (packet.pts - first) * time_base
-            last_s = max(last_s, time_s)
-            yield packet, shift_s + time_s
-        if first is None:
-            return
-        shift_s += last_s + frame_s
-        container.seek(0, stream=stream)
-
-
-def _decode_alone(context: VideoCodecContext, packets: tuple[Packet[VideoStream], ...]) -> Frame | None:
-    """The picture of one keyframe. Flushed at once: a decoder that waits for B-frames would hold it back."""
-    try:
-        decoded = [frame for packet in (*packets, None) for frame in context.decode(packet)]
-    except av.error.FFmpegError:
-        decoded = []
-    context.flush_buffers()
-    for frame in decoded:
-        return np.asarray(frame.to_ndarray(format="bgr24"), dtype=np.uint8)
-    return None
-
-
 def _explain(
     error: BaseException, source: Source, waited_s: float, *, timed_out: bool, opened: bool
 ) -> tuple[Failure, str]:
+    """What the demuxer met after the server had described the stream in good order."""
     where = source.path.name if source.is_file else source.url
     match error:
         case av.error.HTTPUnauthorizedError() | av.error.HTTPForbiddenError():
@@ -314,56 +185,42 @@ def _explain(
     # A server that accepts and then says nothing shows as invalid data in FFmpeg 8, after the whole wait.
     if timed_out and not source.is_file:
         return (
-            Failure.TIMEOUT,
-            f"{where} gave no answer in {waited_s:.0f} s; check the port, and the camera's load",
+            Failure.STALLED,
+            f"{where} was described and brought no picture in {waited_s:.0f} s; restart the stream, or the camera",
         )
     if source.is_file:
         return Failure.UNDECODABLE, f"{where} is no video that can be read ({error}); make it anew"
     return Failure.PROTOCOL, f"{where} does not speak RTSP as expected ({error}); check address and port"
 
 
-def _result(
-    reading: _Reading, expected_size: tuple[int, int] | None, failure: Failure | None, message: str
-) -> ProbeResult:
-    fps = _fps(np.sort(np.asarray(reading.times_s)), reading.keyframe_times_s)
-    keyframe_gaps_s = np.diff(reading.keyframe_times_s)
-    height, width = reading.frames[-1].shape[:2] if reading.frames else (None, None)
+def _measured(reading: Reading, expected_size: tuple[int, int] | None, begun_s: float) -> ProbeResult:
+    fps = frames_per_second(reading.times_s, reading.keyframe_times_s)
+    width, height = reading.sizes[-1] if reading.sizes else (None, None)
     return ProbeResult(
-        failure=failure,
-        message=message,
         codec=reading.codec,
         profile=reading.profile,
         width=width,
         height=height,
         size_matches=None if expected_size is None or width is None else (width, height) == expected_size,
+        sizes=tuple(reading.sizes),
         fps=fps,
-        jitter_ms=_jitter_ms(np.asarray(reading.times_s), np.asarray(reading.arrivals_s)),
+        jitter_ms=jitter_ms(reading.times_s, reading.arrivals_s),
         bitrate_bps=reading.size_bytes * 8 * fps / len(reading.times_s) if fps else None,
-        gop_s=float(np.median(keyframe_gaps_s)) if len(keyframe_gaps_s) else None,
+        gop_s=group_s(reading.keyframe_times_s),
         keyframes=len(reading.keyframe_times_s),
-        first_frame_delay_s=reading.first_frame_delay_s,
+        first_frame_delay_s=None if reading.first_frame_s is None else reading.first_frame_s - begun_s,
         audio=reading.audio,
         frames=tuple(reading.frames),
         frame_times_s=tuple(reading.frame_times_s),
     )
 
 
-def _fps(times_s: npt.NDArray[np.float64], keyframe_times_s: list[float]) -> float | None:
-    """Frames a second over whole groups of pictures: at either end B-frames may not have come yet."""
-    if len(keyframe_times_s) > 1 and keyframe_times_s[-1] > keyframe_times_s[0]:
-        begin, end = np.searchsorted(times_s, [keyframe_times_s[0], keyframe_times_s[-1]])
-        return float((end - begin) / (keyframe_times_s[-1] - keyframe_times_s[0]))
-    span_s = float(times_s[-1] - times_s[0]) if len(times_s) > 1 else 0.0
-    return (len(times_s) - 1) / span_s if span_s > 0 else None
-
-
-def _jitter_ms(times_s: npt.NDArray[np.float64], arrivals_s: npt.NDArray[np.float64]) -> float | None:
-    """Without the packets that were stored while the stream was being opened, which all come at once."""
-    if len(times_s) < 3:
+def _clock(reading: Reading, described: Description | None, fps: float | None) -> ClockReading | None:
+    """The best that a stream itself tells: sender reports before the dates of answers."""
+    if described is None:
         return None
-    frame_s = (times_s.max() - times_s.min()) / (len(times_s) - 1)
-    waits = np.flatnonzero(np.diff(arrivals_s) > frame_s / 2)
-    first_live = int(waits[0]) + 1 if len(waits) else len(times_s)
-    # B-frames carry their time stamps out of order; sorted, the n-th packet belongs to the n-th instant.
-    lag_s = arrivals_s[first_live:] - np.sort(times_s[first_live:])
-    return float(lag_s.std() * 1000) if len(lag_s) >= 3 else None
+    if fps:
+        reported = from_sender_reports(reading.wall_clocks, described.round_trip_s, 1.0 / fps)
+        if reported is not None:
+            return reported
+    return from_whole_seconds(described.answers, ClockSource.RTSP)

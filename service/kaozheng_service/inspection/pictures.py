@@ -12,7 +12,7 @@ from kaozheng_coverage.outline import seat_outline, zone_outline
 from kaozheng_coverage.room import Room
 from kaozheng_coverage.verdict import RoomVerdict
 from kaozheng_vision.overlay import draw_outlines
-from kaozheng_vision.probe import Frame
+from kaozheng_vision.reading import Frame
 
 # 178 mm of paper at 170 dots an inch, and about 150 kB as JPEG: ten cameras stay under 2 MB.
 WIDTH_PX = 1200
