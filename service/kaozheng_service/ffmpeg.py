@@ -7,6 +7,7 @@ from pathlib import Path
 
 import ffmpeg
 import imageio_ffmpeg
+from kaozheng_vision.reach import encryption_options
 from kaozheng_vision.source import Source
 
 QUIET = ("-nostdin", "-hide_banner", "-loglevel", "level+warning")
@@ -66,7 +67,11 @@ def _input_options(source: Source, silence_s: float) -> dict[str, str]:
     if source.is_file:
         # -re begins with half a second at once, which dates the footage half a second early.
         return {"readrate": "1", "readrate_initial_burst": "0.01", "stream_loop": "-1"}
-    return {"rtsp_transport": "tcp", "timeout": str(round(silence_s * 1_000_000))}
+    return {
+        "rtsp_transport": "tcp",
+        "timeout": str(round(silence_s * 1_000_000)),
+        **encryption_options(source),
+    }
 
 
 def _without_patterns(folder: Path) -> str:

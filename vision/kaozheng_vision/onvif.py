@@ -167,7 +167,7 @@ class _Services:
         media = await self._media()
         profiles = [
             profile
-            for profile in await media.GetProfiles() or []
+            for profile in await _call(media, "GetProfiles") or []
             if getattr(profile, "VideoEncoderConfiguration", None) is not None
         ]
         if not profiles:
@@ -190,11 +190,11 @@ class _Services:
     async def stream_uri(self, profile: str) -> str:
         media = await self._media()
         setup = {"Stream": "RTP-Unicast", "Transport": {"Protocol": "RTSP"}}
-        return _text(await media.GetStreamUri({"StreamSetup": setup, "ProfileToken": profile}))
+        return _text(await _call(media, "GetStreamUri", {"StreamSetup": setup, "ProfileToken": profile}))
 
     async def snapshot_uri(self, profile: str) -> str:
         media = await self._media()
-        return _text(await media.GetSnapshotUri({"ProfileToken": profile}))
+        return _text(await _call(media, "GetSnapshotUri", {"ProfileToken": profile}))
 
     async def _media(self) -> Any:
         for service in self._open:
@@ -266,9 +266,14 @@ async def _without_login_first(device: OnvifService, name: str, request: Any = N
     try:
         return await getattr(device, f"authless_{name}")(request)
     except onvif_errors() as error:
-        if not is_refused_login(error):
+        if device.user is None or not is_refused_login(error):
             raise
-    return await getattr(device, name)(request)
+    return await _call(device, name, request)
+
+
+async def _call(service: OnvifService, name: str, request: Any = None) -> Any:
+    """With the login, if there is one."""
+    return await getattr(service, name if service.user is not None else f"authless_{name}")(request)
 
 
 def _same_host(source: Source, uri: str, address: tuple[str, int], timeout_s: float = 5.0) -> Source:

@@ -34,7 +34,7 @@ class Source:
     ----------
     url : never holds credentials, so it can be logged and printed as it is
     certificate : PEM file with the camera's own certificate, the only one that ``rtsps://`` then accepts;
-        without it the certificate must be one that this machine trusts
+        without it the certificate must be one that this machine trusts; a device's is for its stream
     address : what to open instead of ``url``, where a device's own stream address holds secrets
 
     Raises
@@ -63,7 +63,7 @@ class Source:
                 _ = parts.port
             except ValueError:
                 raise VisionError(f"{self.url!r} has no port between 0 and 65535 after its host") from None
-        if self.certificate is not None and parts.scheme != "rtsps":
+        if self.certificate is not None and parts.scheme not in ("rtsps", "onvif"):
             raise VisionError(f"{self.url!r} is not encrypted, so no certificate fits; use rtsps:// with it")
 
     @property
@@ -78,6 +78,11 @@ class Source:
     @property
     def is_encrypted(self) -> bool:
         return self.url.startswith("rtsps:")
+
+    @property
+    def has_secrets(self) -> bool:
+        """Whether what is opened holds anything to be masked."""
+        return self.username is not None or self.address is not None
 
     @property
     def path(self) -> Path:

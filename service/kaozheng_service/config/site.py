@@ -177,6 +177,10 @@ class CameraConfig(Part_):
     id: Id
     source: str
     credential: Id | None = None
+    certificate: Path | None = Field(
+        default=None,
+        description="PEM file with the camera's own certificate, for rtsps:// where no authority vouches for it",
+    )
     position: Point3
     aim: Point3
     roll: Degrees = 0.0
@@ -198,6 +202,14 @@ class CameraConfig(Part_):
         except VisionError as error:
             raise ValueError(str(error)) from None
         return source
+
+    @model_validator(mode="after")
+    def _certificate_is_of_use(self) -> CameraConfig:
+        try:
+            Source(self.source, certificate=self.certificate)
+        except VisionError as error:
+            raise ValueError(str(error)) from None
+        return self
 
 
 class RoomConfig(Part_):

@@ -3,17 +3,25 @@
 from __future__ import annotations
 
 import os
+import threading
+from concurrent.futures import Future
 
+from kaozheng_vision.errors import VisionError
+from kaozheng_vision.onvif import ask_device
 from kaozheng_vision.source import Source
 
 from kaozheng_service.config.site import CameraConfig, Site
 from kaozheng_service.errors import UserError
 
+# A device on the same network answers within 0.1 s; one that does not in this time is asked again later.
+DEVICE_TIMEOUT_S = 5.0
+
 
 def camera_source(site: Site, camera: CameraConfig) -> Source:
-    """The stream of ``camera``. Raises UserError where its password cannot be read, without showing it."""
+    """The stream or device of ``camera``. Raises UserError where its password cannot be read, without showing it."""
+    certificate = None if camera.certificate is None else site.folder / camera.certificate
     if camera.credential is None:
-        return Source(camera.source)
+        return Source(camera.source, certificate=certificate)
     entry = site.credential(camera.credential)
     if entry.password_env is not None:
         password = os.environ.get(entry.password_env)
@@ -27,4 +35,21 @@ def camera_source(site: Site, camera: CameraConfig) -> Source:
             password = path.read_text(encoding="utf-8").strip()
         except OSError as error:
             raise UserError(f"credential {entry.id}: {path} cannot be read: {error.strerror}") from None
-    return Source(camera.source, entry.username, password)
+    return Source(camera.source, entry.username, password, certificate)
+
+
+def stream_of(device: Source) -> Future[Source]:
+    """The RTSP stream of an ``onvif://`` source, asked for in a thread of its own: recording never waits for it.
+
+    The future raises StreamError where the device gives none.
+    """
+    answer: Future[Source] = Future()
+
+    def ask() -> None:
+        try:
+            answer.set_result(ask_device(device, DEVICE_TIMEOUT_S, clock=False).stream)
+        except VisionError as error:
+            answer.set_exception(error)
+
+    threading.Thread(target=ask, daemon=True).start()
+    return answer

@@ -5,13 +5,16 @@ from __future__ import annotations
 import errno
 import random
 import time
+from concurrent.futures import Future
 from datetime import datetime
 from pathlib import Path
 
 import structlog
+from kaozheng_vision.errors import VisionError
+from kaozheng_vision.failures import Failure, StreamError
 from kaozheng_vision.source import Source
 
-from kaozheng_service.config.sources import camera_source
+from kaozheng_service.config.sources import camera_source, stream_of
 from kaozheng_service.database import Take, Window
 from kaozheng_service.errors import ServiceError
 from kaozheng_service.recording.causes import Cause
@@ -26,6 +29,15 @@ LONGEST_PAUSE_S = 8.0
 JITTER = 0.25
 # A take shorter than this does not prove the camera well again; the pause before the next one grows.
 STEADY_S = 10.0
+# Why an ONVIF device gave no stream, as the cause of a gap.
+_DEVICE_CAUSES = {
+    Failure.AUTH: Cause.AUTH_FAILED,
+    Failure.REFUSED: Cause.CONNECTION_REFUSED,
+    Failure.NAME: Cause.NOT_REACHABLE,
+    Failure.UNREACHABLE: Cause.NOT_REACHABLE,
+    Failure.TIMEOUT: Cause.NOT_REACHABLE,
+    Failure.NOT_FOUND: Cause.NOT_REACHABLE,
+}
 
 
 class CameraKeeper:
@@ -46,6 +58,7 @@ class CameraKeeper:
         self._stopped: Cause | None = None
         self._given_up = False
         self._audio_codec = "copy"
+        self._asked: Future[Source] | None = None
         self._runs = self._left_runs()
         self._in_doubt = bool(self._runs) or self._folder.exists()
 
@@ -89,7 +102,9 @@ class CameraKeeper:
 
     def _begin(self) -> None:
         try:
-            source = self._source()
+            source = self._stream()
+            if source is None:
+                return
             number = self._next_number()
             run = begin_run(
                 self._station,
@@ -100,7 +115,10 @@ class CameraKeeper:
                 offset_s=self._stagger_s(),
                 audio_codec=self._audio_codec,
             )
-        except (ServiceError, OSError) as error:
+        except StreamError as error:
+            self._fail(_DEVICE_CAUSES.get(error.failure, Cause.UNKNOWN), str(error))
+            return
+        except (ServiceError, VisionError, OSError) as error:
             full = isinstance(error, OSError) and error.errno == errno.ENOSPC
             self._fail(Cause.DISK_FULL if full else Cause.UNKNOWN, str(error))
             return
@@ -133,6 +151,7 @@ class CameraKeeper:
             "no recording", window=self._window.id, camera=self.camera_id, cause=cause.value, detail=detail
         )
         self._failures.append((cause, detail))
+        self._asked = None  # a device may give another address after it was restarted
         self._pause()
 
     def _pause(self) -> None:
@@ -197,6 +216,15 @@ class CameraKeeper:
 
     def _take_folders(self) -> list[Path]:
         return sorted(self._folder.glob("take-*"))
+
+    def _stream(self) -> Source | None:
+        """What a recorder opens; None while an ONVIF device is still being asked for it."""
+        source = self._source()
+        if not source.is_device:
+            return source
+        if self._asked is None:
+            self._asked = stream_of(source)
+        return self._asked.result() if self._asked.done() else None
 
     def _source(self) -> Source:
         room = self._station.site.room(self._window.room_id)

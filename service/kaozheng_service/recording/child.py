@@ -14,7 +14,12 @@ from pathlib import Path
 from kaozheng_service.errors import ServiceError
 
 # ffmpeg names the address it could not open, password and all; this filter beside it holds no secret.
-MASK = ("sed", "-u", "-E", "s#//[^/@ ]*@#//****@#g")
+# Devices write a login into the path or query too.
+MASK = (
+    *("sed", "-u", "-E"),
+    *("-e", "s#//[^/@ ]*@#//****@#g"),
+    *("-e", "s#((pass(word|wd)?|pwd|auth|token|key)=)[^&/?;: ]*#\\1****#gI"),
+)
 
 
 @dataclass(frozen=True, slots=True)

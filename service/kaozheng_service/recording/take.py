@@ -105,7 +105,7 @@ def begin_run(
         silence_s=station.site.recording.silence_s,
         audio_codec=audio_codec,
     )
-    child = spawn(command, folder / ERRORS, masked=source.username is not None)
+    child = spawn(command, folder / ERRORS, masked=source.has_secrets)
     intent = replace(intent, child=child)
     write_intent(folder, intent)
     return Run(station, window, folder, intent, source.mask, in_doubt=False)
