@@ -71,6 +71,8 @@ class RehearsalServer:
     mounts : mount point such as ``/9-201/front-left`` to an MP4 file (H.264 or H.265)
     port : 0 takes a free one at the first start; later starts use the same
     user, password : what clients must give, if anything
+    launched : mount point to a GStreamer pipeline that is served as it is, for streams that no file makes
+    certificate : PEM file with a certificate and its key; all mounts are then encrypted (``rtsps``)
 
     Examples
     --------
@@ -86,11 +88,15 @@ class RehearsalServer:
         *,
         user: str | None = None,
         password: str | None = None,
+        launched: Mapping[str, str] | None = None,
+        certificate: Path | None = None,
     ) -> None:
         self._mounts = dict(mounts)
         self._port = port
         self._user = user
         self._password = password
+        self._launched = dict(launched or {})
+        self._certificate = certificate
         self._child: subprocess.Popen[str] | None = None
         # When each mount began to send pictures, as (mount, aware UTC), in order.
         self.played: list[tuple[str, datetime]] = []
@@ -121,9 +127,10 @@ class RehearsalServer:
         ------
         KeyError : no such mount
         """
-        if mount not in self._mounts:
+        if mount not in self._mounts and mount not in self._launched:
             raise KeyError(mount)
-        return f"rtsp://127.0.0.1:{self._port}{mount}"
+        scheme = "rtsps" if self._certificate is not None else "rtsp"
+        return f"{scheme}://127.0.0.1:{self._port}{mount}"
 
     def start(self) -> None:
         """Start, or start again on the same port; returns when the server listens.
@@ -140,6 +147,10 @@ class RehearsalServer:
         command = [str(python), str(SERVER_SCRIPT), "--port", str(self._port), "--until-stdin-closes"]
         for mount, path in self._mounts.items():
             command += ["--mount", f"{mount}={path.resolve()}"]
+        for mount, pipeline in self._launched.items():
+            command += ["--launch", f"{mount}={pipeline}"]
+        if self._certificate is not None:
+            command += ["--certificate", str(self._certificate.resolve())]
         environment = _environment()
         if self._user is not None:
             command += ["--user", self._user, "--password-env", "KAOZHENG_REHEARSAL_PASSWORD"]

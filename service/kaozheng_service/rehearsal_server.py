@@ -5,6 +5,9 @@ nothing of the product. ``kaozheng_service.rehearsal`` finds that Python and sta
 
     rehearsal_server.py --port 8554 --mount /9-201/front-left=front-left.mp4
 
+``--launch /sound='( audiotestsrc is-live=true ! alawenc ! rtppcmapay name=pay0 )'`` serves a pipeline as it is,
+for streams that no file makes; ``--certificate`` encrypts all of them (rtsps).
+
 Each file is demuxed once; its access units are then sent again and again at native speed, never
 re-encoded, with time stamps that go on over the loop point. All mounts share one time origin, so the
 cameras of one room stay in step whoever connects when. Prints ``ready rtsp://127.0.0.1:PORT``.
@@ -28,7 +31,7 @@ gi.require_version("Gst", "1.0")
 gi.require_version("GstApp", "1.0")
 gi.require_version("GstRtsp", "1.0")
 gi.require_version("GstRtspServer", "1.0")
-from gi.repository import GLib, Gst, GstApp, GstRtsp, GstRtspServer  # type: ignore[import-not-found]  # noqa: E402, F401
+from gi.repository import Gio, GLib, Gst, GstApp, GstRtsp, GstRtspServer  # type: ignore[import-not-found]  # noqa: E402, F401
 
 # About 8 s of an 8 Mbit/s camera: more than any client lags, and a bound on memory if one stalls.
 QUEUE_LIMIT_BYTES = 8_000_000
@@ -44,19 +47,22 @@ def main(arguments: list[str] | None = None) -> int:
     server.set_address("127.0.0.1")
     server.set_service(str(options.port))
     password = os.environ.get(options.password_env, "") if options.password_env else ""
-    if options.user:
-        server.set_auth(_authentication(options.user, password))
+    guarded = options.user or options.certificate
+    if guarded:
+        server.set_auth(_authentication(options.user, password, options.certificate))
     mounts = server.get_mount_points()
     origin_s = time.monotonic()
+    factories = [(mount, _launched(pipeline)) for mount, pipeline in options.launch]
     try:
         for mount, path in options.mount:
-            factory = _factory(mount, read_clip(path), origin_s)
-            if options.user:
-                factory.add_role_from_structure(_viewer_permissions())
-            mounts.add_factory(mount, factory)
+            factories.append((mount, _factory(mount, read_clip(path), origin_s)))
     except ClipError as error:
         print(error, file=sys.stderr)
         return 2
+    for mount, factory in factories:
+        if guarded:
+            factory.add_role_from_structure(_viewer_permissions())
+        mounts.add_factory(mount, factory)
     if server.attach(None) == 0:
         print(f"cannot listen on 127.0.0.1:{options.port}; is another server there?", file=sys.stderr)
         return 2
@@ -273,13 +279,24 @@ def _factory(mount: str, clip: Clip, origin_s: float) -> Any:
     return factory
 
 
-def _authentication(user: str, password: str) -> Any:
-    """Digest, which cameras ask for by default."""
+def _launched(pipeline: str) -> Any:
+    factory = GstRtspServer.RTSPMediaFactory()
+    factory.set_launch(pipeline)
+    return factory
+
+
+def _authentication(user: str | None, password: str, certificate: Path | None) -> Any:
+    """Digest, which cameras ask for by default; everyone where no user is named."""
     auth = GstRtspServer.RTSPAuth()
     auth.set_supported_methods(GstRtsp.RTSPAuthMethod.DIGEST)
     token = GstRtspServer.RTSPToken()
     token.set_string("media.factory.role", "viewer")
-    auth.add_digest(user, password, token)
+    if user:
+        auth.add_digest(user, password, token)
+    else:
+        auth.set_default_token(token)
+    if certificate is not None:
+        auth.set_tls_certificate(Gio.TlsCertificate.new_from_file(str(certificate)))
     return auth
 
 
@@ -301,18 +318,27 @@ def _quit(loop: Any) -> bool:
 
 
 def _mount(text: str) -> tuple[str, Path]:
-    mount, separator, path = text.partition("=")
-    if not separator or not mount.startswith("/"):
-        raise argparse.ArgumentTypeError(f"{text!r} is not of the form /room/camera=FILE.mp4")
+    mount, path = _launch(text)
     return mount, Path(path)
+
+
+def _launch(text: str) -> tuple[str, str]:
+    mount, separator, rest = text.partition("=")
+    if not separator or not mount.startswith("/"):
+        raise argparse.ArgumentTypeError(f"{text!r} is not of the form /room/camera=WHAT")
+    return mount, rest
 
 
 def _parse(arguments: list[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description="Serve video files over RTSP on the loopback interface.")
     parser.add_argument("--port", type=int, default=0, help="0 picks a free one")
-    parser.add_argument("--mount", type=_mount, action="append", required=True, metavar="/ROOM/CAMERA=FILE")
+    parser.add_argument("--mount", type=_mount, action="append", default=[], metavar="/ROOM/CAMERA=FILE")
+    parser.add_argument(
+        "--launch", type=_launch, action="append", default=[], metavar="/ROOM/CAMERA=PIPELINE"
+    )
     parser.add_argument("--user", help="ask clients for this user name")
     parser.add_argument("--password-env", metavar="VARIABLE", help="environment variable with the password")
+    parser.add_argument("--certificate", type=Path, help="PEM file with certificate and key: serve rtsps")
     parser.add_argument("--until-stdin-closes", action="store_true", help="end when the parent process ends")
     return parser.parse_args(arguments)
 

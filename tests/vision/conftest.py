@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import importlib.util
+import sys
 from collections.abc import Callable, Iterable
 from fractions import Fraction
 from pathlib import Path
+from types import ModuleType
 from typing import cast
 
 import av
@@ -22,6 +25,17 @@ REAL_MEDIA = Path(__file__).resolve().parents[3] / "shared" / "media"
 def real_media(need: Callable[[bool, str], None]) -> Path:
     need(REAL_MEDIA.is_dir(), "the real footage in ../shared/media")
     return REAL_MEDIA
+
+
+@pytest.fixture(scope="session")
+def loopback() -> ModuleType:
+    """The module ``tests/vision/loopback.py``: servers that answer as a test says."""
+    spec = importlib.util.spec_from_file_location("loopback", Path(__file__).with_name("loopback.py"))
+    assert spec is not None
+    assert spec.loader is not None
+    module = sys.modules["loopback"] = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
 
 
 @pytest.fixture(scope="session")

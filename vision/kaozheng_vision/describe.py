@@ -62,14 +62,18 @@ def describe(source: Source, timeout_s: float) -> Description:
     dialogue = _Dialogue(source, timeout_s, source.request_url())
     login = "none"
     try:
+        # Nothing has to be prepared for it, so its round trip is the network's.
+        greeting = dialogue.ask("OPTIONS")
+        if 300 <= greeting.status < 400:
+            dialogue.url = _same_server(source, next(iter(greeting.all("location")), ""))
         for _ in range(LONGEST_CHAIN):
-            answer = dialogue.ask()
+            answer = dialogue.ask("DESCRIBE")
             if answer.status == 401:
                 login, authorization = _log_in(source, answer, dialogue.url)
                 if authorization is None:
                     # Only FFmpeg may know this kind of login.
                     return Description(login, (), tuple(dialogue.answers), dialogue.round_trip_s)
-                answer = dialogue.ask(authorization)
+                answer = dialogue.ask("DESCRIBE", authorization)
             if not 300 <= answer.status < 400:
                 break
             dialogue.url = _same_server(source, next(iter(answer.all("location")), ""))
@@ -103,14 +107,14 @@ class _Dialogue:
     answers: list[Answer] = field(default_factory=list)
     round_trip_s: float = float("inf")
 
-    def ask(self, authorization: str | None = None) -> _RtspAnswer:
+    def ask(self, method: str, authorization: str | None = None) -> _RtspAnswer:
         try:
-            return self._ask(authorization)
+            return self._ask(method, authorization)
         except _HungUpError:
             if self.number > 1:  # it was open already
                 self.close()
                 with contextlib.suppress(_HungUpError):
-                    return self._ask(authorization)
+                    return self._ask(method, authorization)
             raise StreamError(
                 Failure.PROTOCOL,
                 f"{self.source.url} hangs up without an answer; check address and port, and how many viewers"
@@ -122,12 +126,12 @@ class _Dialogue:
         if connection is not None:
             connection.close()
 
-    def _ask(self, authorization: str | None) -> _RtspAnswer:
+    def _ask(self, method: str, authorization: str | None) -> _RtspAnswer:
         if self.connection is None:
             self.connection = reach(self.source, self.timeout_s)
         self.number += 1
         lines = [
-            f"DESCRIBE {self.url} RTSP/1.0",
+            f"{method} {self.url} RTSP/1.0",
             f"CSeq: {self.number}",
             "Accept: application/sdp",
             "User-Agent: kaozheng",

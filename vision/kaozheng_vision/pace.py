@@ -21,17 +21,18 @@ def frames_per_second(times_s: Sequence[float], keyframe_times_s: Sequence[float
 def jitter_ms(times_s: Sequence[float], arrivals_s: Sequence[float]) -> float | None:
     """Standard deviation of arrival against time stamp.
 
-    Without the packets that were stored while the stream was being opened, which all come at once.
+    Without the packets that were stored while the stream was being opened, which come at once and late: it
+    counts from the first one on that is no more than a frame later than is usual in the second half.
     """
     times: npt.NDArray[np.float64] = np.asarray(times_s, dtype=np.float64)
     arrivals: npt.NDArray[np.float64] = np.asarray(arrivals_s, dtype=np.float64)
     if len(times) < 3:
         return None
     frame_s = (times.max() - times.min()) / (len(times) - 1)
-    waits = np.flatnonzero(np.diff(arrivals) > frame_s / 2)
-    first_live = int(waits[0]) + 1 if len(waits) else len(times)
     # B-frames carry their time stamps out of order; sorted, the n-th packet belongs to the n-th instant.
-    lag_s = arrivals[first_live:] - np.sort(times[first_live:])
+    lag_s = arrivals - np.sort(times)
+    usual_s = float(np.median(lag_s[len(lag_s) // 2 :]))
+    lag_s = lag_s[int(np.argmax(lag_s <= usual_s + frame_s)) :]
     return float(lag_s.std() * 1000) if len(lag_s) >= 3 else None
 
 
