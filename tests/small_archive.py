@@ -12,7 +12,7 @@ from pathlib import Path
 import imageio_ffmpeg
 import yaml
 from kaozheng_service.config.site import load_site
-from kaozheng_service.database import Gap, Segment, Take, Window
+from kaozheng_service.database import Gap, Inspection, Segment, Take, Window
 from kaozheng_service.evidence.records import (
     GapExplained,
     SegmentRecorded,
@@ -221,6 +221,16 @@ class SmallArchive:
                 )
                 take.closed_leaf = self.station.log.append(closing)
         return take_id
+
+    def inspection(self, inspection_id: str, room: str, result: str) -> None:
+        """An inspection's row with this result, as JSON."""
+        at = datetime.now(UTC)
+        with self.station.sessions.begin() as session:
+            session.add(
+                Inspection(
+                    id=inspection_id, room_id=room, at=at, outcome="accepted", result=result, leaf=None
+                )
+            )
 
     def close(self, window_id: str) -> None:
         """Sign that nothing more will be added to a window; for one that was made with ``closed=False``."""

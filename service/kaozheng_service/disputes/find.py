@@ -11,6 +11,7 @@ from sqlalchemy.orm import Session
 from kaozheng_service.clock import now
 from kaozheng_service.config.site import RoomConfig
 from kaozheng_service.database import Gap, Segment, Window
+from kaozheng_service.disputes.alarms import alarms_within
 from kaozheng_service.disputes.found import (
     FindResult,
     FoundCamera,
@@ -167,6 +168,7 @@ def _camera(
         ),
         gaps=tuple(FoundGap(gap.starts_at, gap.ends_at, gap.cause, gap.detail, gap.leaf) for gap in gaps),
         timeline=timeline,
+        alarms=tuple(alarms_within(session, starts_at, ends_at, room.id, camera_id)),
     )
 
 

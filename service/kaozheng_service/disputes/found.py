@@ -7,6 +7,8 @@ from datetime import datetime
 from typing import Any
 
 from kaozheng_service.clock import to_text
+from kaozheng_service.database import Alarm
+from kaozheng_service.disputes.alarms import alarm_json
 from kaozheng_service.disputes.sight import SeatSight
 from kaozheng_service.disputes.timeline import State, Stretch
 
@@ -60,6 +62,7 @@ class FoundCamera:
     """What one camera has. ``sight`` is None when no seat was asked for.
 
     ``timeline`` says of every second of the range what became of it; ``at_moment`` of the moment itself.
+    ``alarms`` are the faults of its picture that touch the range.
     """
 
     camera_id: str
@@ -70,6 +73,7 @@ class FoundCamera:
     segments: tuple[FoundSegment, ...]
     gaps: tuple[FoundGap, ...]
     timeline: tuple[Stretch, ...]
+    alarms: tuple[Alarm, ...] = ()
 
     @property
     def recorded(self) -> bool:
@@ -177,6 +181,7 @@ def _camera_json(camera: FoundCamera) -> dict[str, Any]:
             for gap in camera.gaps
         ],
         "timeline": [stretch_json(stretch) for stretch in camera.timeline],
+        "alarms": [alarm_json(alarm) for alarm in camera.alarms],
     }
 
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import threading
 import time
+from collections.abc import Callable
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass, field
@@ -51,11 +52,11 @@ class _Watched:
     window: Window
     camera: CameraConfig
     lens: Lens
+    # When the last picture came, or watching began; s of the watcher's clock.
+    heard_s: float
     state: AlarmState = field(default_factory=AlarmState)
     place: Place | None = None
     take: str = ""
-    # When the last picture came, or watching began; s, monotonic.
-    heard_s: float = field(default_factory=time.monotonic)
     longest_wait_s: float = 0.0
     problem: str = ""
 
@@ -63,8 +64,9 @@ class _Watched:
 class Watcher:
     """One a daemon. :meth:`start` returns at once; it works in a thread, and judges pixels in a process of its own."""
 
-    def __init__(self, station: Station) -> None:
+    def __init__(self, station: Station, *, clock: Callable[[], float] = time.monotonic) -> None:
         self._station = station
+        self._clock = clock
         self._watched: dict[tuple[str, str], _Watched] = {}
         self._stop = threading.Event()
         self._thread: threading.Thread | None = None
@@ -118,7 +120,7 @@ class Watcher:
                     continue
                 for alarm in left:
                     if (alarm.window_id, alarm.camera_id) == key and alarm.kind in set(Fault):
-                        watched.state.active[Fault(alarm.kind)] = time.monotonic()
+                        watched.state.active[Fault(alarm.kind)] = self._clock()
                 self._watched[key] = watched
 
     def _begin(self, window: Window, camera_id: str) -> _Watched | None:
@@ -128,7 +130,7 @@ class Watcher:
         except UserError:  # no longer in the site file
             return None
         lens = next(one.lens for one in room_cameras(room) if one.id == camera_id)
-        return _Watched(window, camera, lens)
+        return _Watched(window, camera, lens, self._clock())
 
     def _job(self, one: _Watched) -> Job | None:
         """None where no take is running, or it has no file yet."""
@@ -155,7 +157,7 @@ class Watcher:
             one.camera,
             one.lens,
             files[-1][1],
-            time.monotonic(),
+            self._clock(),
             one.place,
             accepted_files(self._station, one.window.room_id, one.camera.id),
         )
@@ -195,7 +197,7 @@ class Watcher:
             pool.shutdown(wait=False, cancel_futures=True)
 
     def _learn(self, one: _Watched, answer: Answer | None) -> None:
-        at_s = time.monotonic()
+        at_s = self._clock()
         diagnosis: Diagnosis | None = None
         if answer is not None and answer.diagnosis is not None:
             if one.place is not None:

@@ -9,6 +9,7 @@ from typing import Any
 from urllib.parse import quote
 
 from kaozheng_service.clock import now, to_text
+from kaozheng_service.disputes.alarms import alarm_json
 from kaozheng_service.disputes.find import UnknownNameError, find, known_room, parse_moment
 from kaozheng_service.disputes.found import FindResult, FoundCamera, stretch_json
 from kaozheng_service.disputes.sight import room_seats
@@ -154,6 +155,7 @@ def _camera(station: Station, result: FindResult, camera: FoundCamera, rank: int
         "segments": camera.segments,
         "gaps": camera.gaps,
         "timeline": timeline,
+        "alarms": [alarm_json(alarm) for alarm in camera.alarms],
         "absent": [
             {"from": part["from"], "to": part["to"], "words": words.stretch_words(part)}
             for part in timeline

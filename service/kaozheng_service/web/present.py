@@ -107,6 +107,21 @@ def bars(
     return sorted(drawn, key=lambda bar: bar.state in ("gap", "unexplained"))
 
 
+def fault_bar(alarm: dict[str, Any], begin: str, end: str, now: str | None, zone: ZoneInfo) -> Bar | None:
+    """An alarm (as in the JSON) on an axis; one that lasts reaches to ``now``, else to the end. None off the axis."""
+    start, stop = from_text(begin), from_text(end)
+    last = from_text(alarm["to"] or now or end)
+    begun, over = max(from_text(alarm["from"]), start), min(max(last, from_text(alarm["from"])), stop)
+    if over < begun:
+        return None
+    width = max((over - begun) / (stop - start) * 100, LEAST_WIDTH_PERCENT)
+    x = min((begun - start) / (stop - start) * 100, 100 - width)
+    show = local_time(zone)
+    until = show(alarm["to"]) if alarm["to"] else "仍在持续"
+    title = f"{show(alarm['from'])}–{until} 画面{alarm['words']}：{alarm['detail']}"
+    return Bar("fault", round(x, 3), round(width, 3), title)
+
+
 def position(moment: str, begin: str, end: str) -> float | None:
     """Where a moment lies on an axis, in percent; None where it is off it."""
     at, start, stop = from_text(moment), from_text(begin), from_text(end)

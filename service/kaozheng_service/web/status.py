@@ -13,6 +13,7 @@ from sqlalchemy.orm import Session
 from kaozheng_service.clock import now, to_text
 from kaozheng_service.config.site import RoomConfig
 from kaozheng_service.database import Gap, Segment, Take, Window
+from kaozheng_service.disputes.alarms import alarm_json, alarms_within
 from kaozheng_service.disputes.found import stretch_json
 from kaozheng_service.disputes.timeline import State, camera_timeline, newest_file
 from kaozheng_service.station import Station
@@ -63,6 +64,7 @@ def station_status(station: Station, day: date | None = None) -> dict[str, Any]:
             "windows": [_window(station, session, window, present) for window in windows],
             "next_window": _next_window(session, present),
             "gaps": _gaps(session, shown),
+            "alarms": [alarm_json(alarm) for alarm in alarms_within(session, shown.starts_at, shown.ends_at)],
             "disk": _disk(station, rooms, due_today, rates, present),
             "log": _log(station),
         }
@@ -158,7 +160,18 @@ def _window(station: Station, session: Session, window: Window, present: datetim
             kind.value: round(sum(part.seconds for part in line if part.state is kind), 3) for kind in State
         }
         cameras.append(
-            {"id": camera_id, "seconds": seconds, "timeline": [stretch_json(part) for part in line]}
+            {
+                "id": camera_id,
+                "seconds": seconds,
+                "timeline": [stretch_json(part) for part in line],
+                "alarms": [
+                    alarm_json(alarm)
+                    for alarm in alarms_within(
+                        session, window.starts_at, window.ends_at, window.room_id, camera_id
+                    )
+                    if alarm.window_id == window.id
+                ],
+            }
         )
     return {
         "id": window.id,

@@ -29,6 +29,7 @@ def page_templates(site: Site) -> Jinja2Templates:
         bars=partial(present.bars, zone=site.zone, words=words.stretch_words),
         ticks=partial(present.ticks, zone=site.zone),
         position=present.position,
+        fault_bar=partial(present.fault_bar, zone=site.zone),
         line_verdict=words.line_verdict,
     )
     environment.filters.update(
