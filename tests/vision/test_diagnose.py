@@ -11,6 +11,8 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 from kaozheng_vision.diagnose import Fault, Judgement, diagnose
+from kaozheng_vision.errors import VisionError
+from kaozheng_vision.reference import Light, make_reference
 
 Frame = npt.NDArray[np.uint8]
 
@@ -141,3 +143,120 @@ def sample(path: Path) -> tuple[list[Frame], list[float]]:
     if not step_s:
         times_s = [2.0 * index for index in range(len(frames))]
     return frames, times_s
+
+
+FIXED = CLIPS[:3]
+
+
+def covered(frame: Frame, share: float = 0.6) -> Frame:
+    picture = frame.copy()
+    width = round(frame.shape[1] * share)
+    picture[:, :width] = cv2.GaussianBlur(picture[:, :width], (0, 0), 2) * 0 + 70
+    return picture
+
+
+def tinted(frame: Frame) -> Frame:
+    return np.clip(frame * np.array([1.0, 0.65, 1.0]), 0, 255).astype(np.uint8)
+
+
+def noisy(frame: Frame) -> Frame:
+    noise = np.random.default_rng(7).normal(0, 25, frame.shape)
+    return np.clip(frame + noise, 0, 255).astype(np.uint8)
+
+
+def turned(frame: Frame, degrees: float = 1.0) -> Frame:
+    height, width = frame.shape[:2]
+    shift = np.tan(np.radians(degrees)) * width / 2 / np.tan(np.radians(35))
+    matrix = np.array([[1, 0, shift], [0, 1, 0]], np.float32)
+    return np.asarray(
+        cv2.warpAffine(frame, matrix, (width, height), borderMode=cv2.BORDER_REPLICATE), np.uint8
+    )
+
+
+@pytest.mark.real_media
+@pytest.mark.parametrize("name", FIXED)
+def test_real_footage_agrees_with_its_own_accepted_view(real_media: Path, name: str) -> None:
+    frames, times_s = sample(real_media / "intel" / name)
+    reference = make_reference(frames[:3])
+    for start in range(0, len(frames) - 2, 5):
+        diagnosis = diagnose(frames[start : start + 3], times_s[start : start + 3], references=[reference])
+        assert diagnosis.judgement is Judgement.OK, f"{name} at {times_s[start]:.1f} s: {diagnosis.findings}"
+        assert diagnosis.compared
+
+
+@pytest.mark.real_media
+@pytest.mark.parametrize("name", FIXED)
+@pytest.mark.parametrize(
+    ("fault", "spoil"),
+    [
+        (Fault.COVERED, covered),
+        (Fault.COLOUR_CAST, tinted),
+        (Fault.NOISY, noisy),
+        (Fault.MOVED, turned),
+        (Fault.BLURRED, lambda frame: cv2.GaussianBlur(frame, (0, 0), 4 * frame.shape[1] / 1920)),
+    ],
+    ids=["covered", "cast", "noise", "moved", "slightly-blurred"],
+)
+def test_a_fault_against_the_accepted_view_is_found_and_no_other(
+    real_media: Path, name: str, fault: Fault, spoil: Callable[[Frame], Frame]
+) -> None:
+    frames, _ = sample(real_media / "intel" / name)
+    reference = make_reference(frames[:3])
+    for frame in frames[::8]:
+        assert diagnose([spoil(frame)], references=[reference]).faults == (fault,)
+
+
+def test_without_an_accepted_view_what_needs_one_is_not_compared_and_no_pass() -> None:
+    diagnosis = diagnose([scene(1), scene(2), scene(3)], [0, 2, 4])
+    assert not diagnosis.compared
+    not_compared = {one.kind for one in diagnosis.findings if one.judgement is Judgement.NOT_COMPARED}
+    assert not_compared == {Fault.COVERED, Fault.COLOUR_CAST, Fault.MOVED}
+
+
+def test_another_cameras_accepted_view_is_a_moved_picture_with_the_reason() -> None:
+    other = np.asarray(tinted(scene(1))[::-1, ::-1], np.uint8)
+    finding = diagnose([checkered()], references=[make_reference([other])]).finding(Fault.MOVED)
+    assert finding.judgement is Judgement.FAULT
+    assert "another camera" in finding.reason
+
+
+def test_an_accepted_view_of_another_shape_cannot_be_compared_and_says_both_sizes() -> None:
+    tall = np.asarray(np.rot90(tinted(scene(1))), np.uint8)
+    finding = diagnose([tinted(scene(1))], references=[make_reference([tall])]).finding(Fault.MOVED)
+    assert finding.judgement is Judgement.CANNOT_JUDGE
+    assert "720 x 1280" in finding.reason
+    assert "1280 x 720" in finding.reason
+
+
+def test_an_infra_red_picture_needs_an_infra_red_view() -> None:
+    day = tinted(scene(1))
+    night = np.repeat(scene(1).mean(axis=2, keepdims=True), 3, axis=2).astype(np.uint8)
+    finding = diagnose([night], references=[make_reference([day])]).finding(Fault.MOVED)
+    assert finding.judgement is Judgement.CANNOT_JUDGE
+    assert "infra-red" in finding.reason
+    both = diagnose([night], references=[make_reference([day]), make_reference([night])])
+    assert both.light is Light.INFRARED
+    assert both.finding(Fault.MOVED).judgement is Judgement.OK
+    assert both.finding(Fault.COLOUR_CAST).judgement is Judgement.CANNOT_JUDGE
+
+
+def test_a_picture_of_zero_size_is_a_lost_one() -> None:
+    assert diagnose([np.zeros((0, 1280, 3), np.uint8)]).faults == (Fault.LOST,)
+
+
+def test_a_clock_mask_of_another_size_is_refused_with_both_sizes() -> None:
+    with pytest.raises(VisionError, match="320 x 180 and the picture 1280 x 720"):
+        diagnose([scene(1)], clock_mask=np.zeros((180, 320), bool))
+
+
+def test_what_a_dark_picture_hides_is_not_guessed() -> None:
+    dark = (scene(1) * 0.1).astype(np.uint8)
+    diagnosis = diagnose([dark], references=[make_reference([scene(1)])])
+    hidden = {Fault.BLURRED, Fault.FROZEN, Fault.NOISY, Fault.COVERED, Fault.COLOUR_CAST, Fault.MOVED}
+    assert {one.kind for one in diagnosis.findings if one.judgement is Judgement.CANNOT_JUDGE} == hidden
+
+
+def checkered() -> Frame:
+    """A scene with much structure and nothing of the desks."""
+    random = np.random.default_rng(5).integers(40, 220, (36, 64, 3), dtype=np.uint8)
+    return np.asarray(cv2.resize(random, (1280, 720), interpolation=cv2.INTER_CUBIC), np.uint8)
