@@ -258,5 +258,5 @@ def test_what_a_dark_picture_hides_is_not_guessed() -> None:
 
 def checkered() -> Frame:
     """A scene with much structure and nothing of the desks."""
-    random = np.random.default_rng(5).integers(40, 220, (36, 64, 3), dtype=np.uint8)
+    random = np.random.default_rng(5).integers(40, 220, (180, 320, 3), dtype=np.uint8)
     return np.asarray(cv2.resize(random, (1280, 720), interpolation=cv2.INTER_CUBIC), np.uint8)
