@@ -7,7 +7,9 @@ import datetime
 import ipaddress
 import socket
 import ssl
+import struct
 import threading
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Self
@@ -137,3 +139,43 @@ def make_certificate(
     certificate.write_bytes(shown)
     both.write_bytes(shown + secret)
     return certificate, both
+
+
+def playing(sdp: str, send: Talk) -> Talk:
+    """An RTSP camera of one stream: describes ``sdp``, and after PLAY does ``send(connection)``."""
+
+    def talk(connection: socket.socket) -> None:
+        for request in requests(connection):
+            method, url = request.split()[:2]
+            if method == "DESCRIBE":
+                connection.sendall(
+                    reply(
+                        request, "200 OK", "Content-Type: application/sdp", f"Content-Base: {url}/", body=sdp
+                    )
+                )
+            elif method == "SETUP":
+                transport = "Transport: RTP/AVP/TCP;unicast;interleaved=0-1"
+                connection.sendall(reply(request, "200 OK", transport, "Session: 1"))
+            else:
+                connection.sendall(reply(request, "200 OK", "Session: 1"))
+                if method == "PLAY":
+                    send(connection)
+
+    return talk
+
+
+def rtp(payload: bytes, number: int, *, kind: int = 96, ticks: int = 4500) -> bytes:
+    """The ``number``-th picture of 20 a second, in one packet on the first interleaved channel (RFC 2326, 10.12)."""
+    header = struct.pack(">BBHII", 0x80, 0x80 | kind, number & 0xFFFF, number * ticks, 7)
+    return b"$\x00" + struct.pack(">H", len(header) + len(payload)) + header + payload
+
+
+def pictures(payload: Callable[[int], bytes], *, kind: int = 96, seconds: float = 20.0) -> Talk:
+    """Sends ``payload(number)`` as the picture of that number, 20 a second, until the client hangs up."""
+
+    def send(connection: socket.socket) -> None:
+        for number in range(round(seconds * 20)):
+            connection.sendall(rtp(payload(number), number, kind=kind))
+            time.sleep(0.05)
+
+    return send

@@ -39,6 +39,7 @@ class ProbeResult:
     jitter_ms : standard deviation of arrival against time stamp, milliseconds
     bitrate_bps : of the video alone, bit/s
     gop_s : median time from keyframe to keyframe, seconds
+    keyframes, damaged_keyframes : how many came, and how many of them could not be decoded whole
     first_frame_delay_s : from the first connection attempt to the first decoded picture
     login : what an RTSP server asked for: "none", "basic", "digest" or "unknown"; "" where it was not asked
     clock : the camera's clock against ours
@@ -59,6 +60,7 @@ class ProbeResult:
     bitrate_bps: float | None = None
     gop_s: float | None = None
     keyframes: int = 0
+    damaged_keyframes: int = 0
     first_frame_delay_s: float | None = None
     audio: bool = False
     login: str = ""
@@ -178,10 +180,9 @@ def _explain(
         case ConnectionRefusedError():
             return Failure.REFUSED, f"{where} refuses the connection; is the camera's RTSP service on?"
     if opened:
-        return (
-            Failure.STALLED,
-            f"{where} stopped sending ({error}); check the camera's network and its load",
-        )
+        # FFmpeg's words for a wait that we ended are "immediate exit requested".
+        how = "went silent" if isinstance(error, av.error.ExitError) else f"stopped sending ({error})"
+        return Failure.STALLED, f"{where} {how}; check the camera's network and its load"
     # A server that accepts and then says nothing shows as invalid data in FFmpeg 8, after the whole wait.
     if timed_out and not source.is_file:
         return (
@@ -208,6 +209,7 @@ def _measured(reading: Reading, expected_size: tuple[int, int] | None, begun_s: 
         bitrate_bps=reading.size_bytes * 8 * fps / len(reading.times_s) if fps else None,
         gop_s=group_s(reading.keyframe_times_s),
         keyframes=len(reading.keyframe_times_s),
+        damaged_keyframes=reading.undecodable,
         first_frame_delay_s=None if reading.first_frame_s is None else reading.first_frame_s - begun_s,
         audio=reading.audio,
         frames=tuple(reading.frames),

@@ -108,14 +108,22 @@ def read(
     if not container.streams.video:
         raise no_video()
     stream = container.streams.video[0]
-    context = stream.codec_context
+    # None, whatever the type says, where the codec is not known.
+    context: VideoCodecContext | None = stream.codec_context
+    if context is None:
+        raise StreamError(
+            Failure.UNDECODABLE,
+            "the stream's video is of a kind that is not known here; set it to H.264 or H.265",
+        )
     context.thread_count = 1
+    # Else a decoder paints over what is missing, and a grey picture would pass for one.
+    context.options = {"err_detect": "explode"}
     reading.opened = True
     reading.codec = context.name
     reading.profile = context.profile or ""
     started_s = time.monotonic()
     packets = _looped(container, stream) if source.is_file else _live(container, stream, reading, timeout_s)
-    for picture in _pictures(packets):
+    for picture in _pictures(packets, timeout_s):
         _note(reading, context, picture)
         elapsed_s = time.monotonic() - started_s
         if elapsed_s >= seconds and (reading.frames or elapsed_s >= seconds + timeout_s):
@@ -164,8 +172,8 @@ def _judge(reading: Reading, context: VideoCodecContext, elapsed_s: float) -> No
     if not (context.width and context.height):
         raise StreamError(
             Failure.ZERO_SIZE,
-            f"the stream's pictures have no size ({context.width}x{context.height}); set the camera's resolution"
-            " anew, and restart it",
+            f"the stream's pictures have no size ({context.width}x{context.height}) and cannot be decoded; set the"
+            " camera's resolution anew, and restart it",
         )
     raise StreamError(
         Failure.UNDECODABLE,
@@ -173,11 +181,20 @@ def _judge(reading: Reading, context: VideoCodecContext, elapsed_s: float) -> No
     )
 
 
-def _pictures(packets: Iterator[tuple[Packet[VideoStream], float]]) -> Iterator[_Coded]:
+def _pictures(packets: Iterator[tuple[Packet[VideoStream], float]], timeout_s: float) -> Iterator[_Coded]:
     """Packets of one time stamp are one picture: a demuxer may hand over parameter sets apart."""
     gathered: list[Packet[VideoStream]] = []
     gathered_s = arrival_s = 0.0
+    begun_s = time.monotonic()
     for packet, time_s in packets:
+        if not gathered or time_s != gathered_s:
+            begun_s = time.monotonic()
+        elif time.monotonic() - begun_s >= timeout_s:
+            raise StreamError(
+                Failure.PROTOCOL,
+                f"the time stamps of its pictures stand still for {timeout_s:.0f} s; restart the camera, or have its"
+                " maker's firmware brought up to date",
+            )
         if gathered and time_s != gathered_s:
             yield _Coded(tuple(gathered), gathered_s, arrival_s)
             gathered = []

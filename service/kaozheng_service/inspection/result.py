@@ -132,6 +132,7 @@ def _camera(camera: CameraInspection) -> dict[str, Any]:
         "bitrate_bps": _rounded(probe.bitrate_bps, 0),
         "gop_s": _rounded(probe.gop_s, 3),
         "keyframes": probe.keyframes,
+        "damaged_keyframes": probe.damaged_keyframes,
         "first_frame_delay_s": _rounded(probe.first_frame_delay_s, 3),
         "audio": probe.audio,
         "login": probe.login,
