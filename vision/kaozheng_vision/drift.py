@@ -180,9 +180,11 @@ def _ransac(rays: Array, seen: Array, within_rad: float) -> Array:
     first = random.integers(0, len(rays), _TRIALS)
     second = (first + random.integers(1, len(rays), _TRIALS)) % len(rays)
     old, new = _frames(rays[first], rays[second]), _frames(seen[first], seen[second])
-    rotations = np.einsum("nij,nkj->nik", new, old)
-    off = np.linalg.norm(seen[None] - np.einsum("nij,mj->nmi", rotations, rays), axis=2)
-    return np.asarray(rotations[np.argmax((off < within_rad).sum(axis=1))])
+    rotations = new @ old.transpose(0, 2, 1)
+    # seen . (R ray) for all rotations and rays at once; of unit vectors it is 1 - half the squared distance.
+    outer = (seen[:, :, None] * rays[:, None, :]).reshape(len(rays), 9)
+    agree = rotations.reshape(_TRIALS, 9) @ outer.T > 1 - within_rad**2 / 2
+    return np.asarray(rotations[np.argmax(agree.sum(axis=1))])
 
 
 def _frames(first: Array, second: Array) -> Array:

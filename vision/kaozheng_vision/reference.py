@@ -72,9 +72,8 @@ def make_reference(frames: Sequence[Frame], clock_mask: Mask | None = None) -> R
 
 def light_of(picture: Picture) -> Light:
     """Day, or infra-red: a picture without colour."""
-    spread = picture.small.max(axis=2) - picture.small.min(axis=2)
-    peak = np.maximum(picture.small.max(axis=2), 1).astype(np.float32)
-    saturation = float((spread / peak)[picture.scene].mean() * 255)
+    hsv = cv2.cvtColor(picture.small, cv2.COLOR_BGR2HSV)
+    saturation = cv2.mean(cv2.extractChannel(hsv, 1), picture.scene.astype(np.uint8))[0]
     return Light.INFRARED if saturation < GREY_SATURATION else Light.DAY
 
 

@@ -5,12 +5,15 @@ A recorder's file is looked at every second or two; demuxing it each time would 
 
 from __future__ import annotations
 
+import io
 import os
 import struct
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
+# The boxes that hold a decoder's parameters (ISO/IEC 14496-15), and PyAV's name of the decoder.
+_DECODERS = {b"avcC": "h264", b"hvcC": "hevc"}
 _MOVED_IN = (b"moov", b"trak", b"mdia", b"mvex", b"traf")
 
 
@@ -25,6 +28,49 @@ class Progress:
     written_at: float  # mtime, s since the epoch
 
 
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """A coded picture: ``codec`` by PyAV's name, ``header`` the decoder's parameters."""
+
+    codec: str
+    header: bytes
+    data: bytes
+
+
+def first_sample(data: bytes) -> Sample | None:
+    """The first video sample of a file's header with one fragment; None where it is not plain H.264 or H.265.
+
+    Raises
+    ------
+    struct.error : a box that ends within its fields
+    """
+    reader = FragmentReader(Path())
+    boxes = {kind: (body, end) for kind, body, end in _walk(data)}
+    if not {b"moov", b"moof", b"mdat"} <= boxes.keys():
+        return None
+    moov = data[slice(*boxes[b"moov"])]
+    reader.read_track(moov)
+    name = next((box for box in _DECODERS if box in moov), None)
+    if name is None:
+        return None
+    at = moov.index(name) - 4
+    header = moov[at + 8 : at + _integer(moov, at)]
+    moof = boxes[b"moof"][0] - 8
+    track, size = 0, 0
+    for kind, body in _boxes(data[slice(*boxes[b"moof"])]):
+        if kind == b"tfhd":
+            track, size = _integer(body, 4), _default_size(body)
+        elif kind == b"trun" and track == reader.track:
+            flags = _integer(body, 0) & 0xFFFFFF
+            if not flags & 0x01:
+                return None
+            begin = moof + _integer(body, 8)
+            if flags & 0x200:
+                size = _integer(body, 12 + (4 if flags & 0x04 else 0) + (4 if flags & 0x100 else 0))
+            return Sample(_DECODERS[name], header, data[begin : begin + size]) if size else None
+    return None
+
+
 class FragmentReader:
     """Reads one file again and again, each time only what is new. Not for two threads at once."""
 
@@ -33,7 +79,7 @@ class FragmentReader:
         self._offset = 0
         self._fragments = 0
         self._timescale = 0
-        self._track = 0
+        self.track = 0
         self._default_duration = 0
         self._first: int | None = None
         self._end = 0
@@ -54,7 +100,7 @@ class FragmentReader:
             return False
         kind, body, end = head
         if kind == b"moov":
-            self._read_track(_read(file, body, end))
+            self.read_track(_read(file, body, end))
         elif kind == b"moof":
             data = read_box(file, end, size)
             if data is None or data[0] != b"mdat":
@@ -65,8 +111,8 @@ class FragmentReader:
         self._offset = end
         return True
 
-    def _read_track(self, moov: bytes) -> None:
-        """The video track's id, time scale and default sample duration."""
+    def read_track(self, moov: bytes) -> None:
+        """Learn the video track's id, time scale and default sample duration."""
         track = timescale = 0
         durations: dict[int, int] = {}
         for kind, body in _boxes(moov):
@@ -75,10 +121,10 @@ class FragmentReader:
             elif kind == b"mdhd":
                 timescale = _integer(body, 20 if body[0] == 1 else 12)
             elif kind == b"hdlr" and body[8:12] == b"vide":
-                self._track, self._timescale = track, timescale
+                self.track, self._timescale = track, timescale
             elif kind == b"trex":
                 durations[_integer(body, 4)] = _integer(body, 12)
-        self._default_duration = durations.get(self._track, 0)
+        self._default_duration = durations.get(self.track, 0)
 
     def _read_fragment(self, moof: bytes) -> None:
         track, duration = 0, 0
@@ -86,7 +132,7 @@ class FragmentReader:
             if kind == b"tfhd":
                 track = _integer(body, 4)
                 duration = self._header_duration(body)
-            elif track != self._track:
+            elif track != self.track:
                 continue
             elif kind == b"tfdt":
                 begin = struct.unpack_from(">Q", body, 4)[0] if body[0] == 1 else _integer(body, 4)
@@ -100,6 +146,14 @@ class FragmentReader:
         if not flags & 0x08:
             return self._default_duration
         return _integer(body, 8 + (8 if flags & 0x01 else 0) + (4 if flags & 0x02 else 0))
+
+
+def _default_size(body: bytes) -> int:
+    """A fragment's default sample size, of its track header; 0 where it states none."""
+    flags = _integer(body, 0) & 0xFFFFFF
+    if not flags & 0x10:
+        return 0
+    return _integer(body, 8 + sum(size for bit, size in ((0x01, 8), (0x02, 4), (0x08, 4)) if flags & bit))
 
 
 def _run_duration(body: bytes, default: int) -> int:
@@ -123,6 +177,15 @@ def read_box(file: BinaryIO, offset: int, size: int) -> tuple[bytes, int, int] |
         length, body = struct.unpack_from(">Q", head, 8)[0], offset + 16
     end = offset + length
     return (kind, body, end) if body <= end <= size else None
+
+
+def _walk(data: bytes) -> list[tuple[bytes, int, int]]:
+    """Kind, start of the body and end of every outer box."""
+    file = io.BytesIO(data)
+    found: list[tuple[bytes, int, int]] = []
+    while (box := read_box(file, found[-1][2] if found else 0, len(data))) is not None:
+        found.append(box)
+    return found
 
 
 def _boxes(data: bytes) -> list[tuple[bytes, bytes]]:

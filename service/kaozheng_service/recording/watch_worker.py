@@ -13,6 +13,7 @@ from pathlib import Path
 
 from kaozheng_coverage.lens import Lens
 from kaozheng_vision.diagnose import FROZEN_FRAMES, Diagnosis, Look, judge_looks, look
+from kaozheng_vision.picture import WIDTH_PX
 from kaozheng_vision.reference import Reference
 
 from kaozheng_service.config.site import CameraConfig
@@ -82,7 +83,7 @@ def judge(job: Job) -> Answer:
             seen.views, seen.problem = load_views(job.references, job.camera), ""
         except UserError as error:
             seen.views, seen.problem = (), str(error)
-    frame = decode_first(data)
+    frame = decode_first(data, width_px=WIDTH_PX)
     if frame is None:
         return Answer(
             place, judge_looks((), compared=bool(seen.views)), "the newest picture could not be decoded"
