@@ -15,6 +15,8 @@ PORTS = {"rtsp": 554, "rtsps": 322, "onvif": 80}
 SCHEMES = (*PORTS, "file")
 HIDDEN = "****"
 
+_LOGIN = re.compile(r"//[^/@\s]*@")
+
 # Some devices write the login into the path or query of the stream address that they give out, such as
 # /user=admin&password=secret&channel=1&stream=0.sdp, or with _ for &.
 _WRITTEN_SECRET = re.compile(
@@ -126,7 +128,7 @@ class Source:
             for form in {secret, quote(secret or "", safe=""), unquote(secret or "")}:
                 if form:
                     masked = masked.replace(form, HIDDEN)
-        return masked
+        return _LOGIN.sub(f"//{HIDDEN}@", masked)
 
 
 def without_login(url: str) -> str:
