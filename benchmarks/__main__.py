@@ -17,6 +17,7 @@ from kaozheng_service.evidence.records import Marked
 from rich.console import Console
 from rich.table import Table
 
+from benchmarks import probe
 from benchmarks.coverage import growth, ten_rooms, verdicts
 from benchmarks.timing import Rows, median
 
@@ -26,7 +27,7 @@ def main() -> int:
     table = Table(
         "what", "seconds", "ratio", "against", title="medians; a ratio compares two things done in this run"
     )
-    for rows in (verdicts(), growth(), ten_rooms(), _log(), _hashing()):
+    for rows in (verdicts(), growth(), ten_rooms(), _log(), _hashing(), probe.run()):
         for what, seconds, ratio, against in rows:
             table.add_row(what, f"{seconds:.4f}", f"{ratio:.2f}", against)
     Console(width=120).print(table)
