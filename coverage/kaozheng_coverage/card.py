@@ -1,7 +1,7 @@
 """Desk cards: upright name cards with a marker, and where their markers' corners are in the room.
 
-A card is a folded sheet that stands like a tent. Both faces carry the number of the seat and a 36h11 marker of their own, so
-that a picture tells which face it shows. One size of marker serves a whole room: what was printed is one fact.
+A card is a folded sheet that stands like a tent. Both faces carry the number of the seat and a 36h11 marker of their
+own, so that a picture tells which face it shows. One size of marker serves a whole room: what was printed is one fact.
 """
 
 from __future__ import annotations
