@@ -5,6 +5,7 @@ It reads the recorders' own files and never touches a camera or a recorder: what
 
 from __future__ import annotations
 
+import os
 import threading
 import time
 from collections.abc import Callable
@@ -164,6 +165,8 @@ class Watcher:
 
     def _submit(self, job: Job) -> Future[Answer] | None:
         if self._pool is None:
+            # One look is too small to share out: with a thread a core it costs twice the processor time.
+            os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
             # Spawned, not forked: a fork would copy locks that the daemon's other threads hold.
             self._pool = ProcessPoolExecutor(1, mp_context=get_context("spawn"), initializer=begin)
         try:
