@@ -10,6 +10,7 @@ import time
 from collections import Counter, deque
 from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import get_context
 from pathlib import Path
 
 import cv2
@@ -66,18 +67,15 @@ def watch_report() -> Lines:
     clips = real_clips()
     if not clips:
         return ["No real footage beside the project: the watch was not measured."]
-    cv2.setNumThreads(1)
+    os.environ["OPENBLAS_NUM_THREADS"] = "1"  # as the daemon sets it for its own process
     jobs = [(index, hours / 2, half) for index, hours in enumerate(HOURS) for half in (0, 1)]
-    with ProcessPoolExecutor(2) as pool:
+    with ProcessPoolExecutor(2, mp_context=get_context("spawn")) as pool:
         days = list(pool.map(_camera_day, jobs))
         trials = list(pool.map(_fault_trials, range(len(clips))))
         drifts = list(pool.map(_drift_trials, range(len(clips))))
-    return [
-        *_day_lines(clips, jobs, days),
-        *_fault_lines(trials),
-        *_drift_lines(clips, drifts),
-        *_cost_lines(),
-    ]
+    with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool:
+        cost = pool.submit(_cost_lines).result()
+    return [*_day_lines(clips, jobs, days), *_fault_lines(trials), *_drift_lines(clips, drifts), *cost]
 
 
 def _camera_day(job: tuple[int, float, int]) -> Counter[str]:
