@@ -244,6 +244,36 @@ def test_an_encrypted_stream_is_probed_and_recorded_with_its_own_certificate_onl
     assert recorded == {"right": True, "wrong": False}
 
 
+@pytest.mark.e2e
+@pytest.mark.parametrize("asked", ["Basic", "Digest"])
+def test_neither_probe_nor_recorder_gives_the_login_to_where_a_camera_sends_them(
+    loopback: ModuleType, tmp_path: Path, asked: str
+) -> None:
+    def lure(connection: socket.socket) -> None:
+        for request in loopback.requests(connection):
+            connection.sendall(
+                loopback.reply(request, "401 Unauthorized", 'WWW-Authenticate: Basic realm="x"')
+            )
+
+    with loopback.Server(lure) as elsewhere:
+
+        def send_on(connection: socket.socket) -> None:
+            for request in loopback.requests(connection):
+                if "Authorization" in request:
+                    there = f"Location: rtsp://127.0.0.1:{elsewhere.port}/x"
+                    connection.sendall(loopback.reply(request, "302 Found", there))
+                else:
+                    wanted = f'WWW-Authenticate: {asked} realm="c", nonce="1"'
+                    connection.sendall(loopback.reply(request, "401 Unauthorized", wanted))
+
+        with loopback.Server(send_on) as server:
+            source = Source(f"rtsp://127.0.0.1:{server.port}/x", "viewer", PASSWORD)
+            assert probe(source, seconds=0.5, timeout_s=5).failure is Failure.REDIRECT
+            assert elsewhere.received == [], "the probe does not even call"
+            assert not record(source, tmp_path / "recorded")
+        assert b"Authorization" not in b"".join(elsewhere.received)
+
+
 def test_a_camera_that_is_described_and_then_silent_has_stalled(loopback: ModuleType) -> None:
     result = probe_hostile(loopback, loopback.playing(SDP.format(parameters=""), loopback.silent))
     assert result.failure is Failure.STALLED

@@ -1,7 +1,8 @@
 """Ask an RTSP server what it has, before a demuxer does: each answer told apart, and no login given away.
 
-FFmpeg follows a redirect to any host and logs in there too, and reports much as "invalid data". So the first
-question is asked here, and FFmpeg only opens what was answered in good order.
+FFmpeg reports much as "invalid data", and follows a redirect to any host: measured, the 8.1 in PyAV 18 sends the
+login there at once, in clear if the first server asked for a basic one (9.0 drops it). So the first question is
+asked here, and FFmpeg only opens what was answered in good order.
 """
 
 from __future__ import annotations
