@@ -23,20 +23,23 @@ from kaozheng_coverage.report import verdict_json
 from kaozheng_coverage.verdict import Outcome
 from rich.console import Console
 from rich.table import Table
+from sqlalchemy import select
 
 from kaozheng_service.cli.tables import TaskBars
 from kaozheng_service.clock import now
 from kaozheng_service.config.geometry import room_cameras, room_geometry
 from kaozheng_service.config.site import Site, load_site
 from kaozheng_service.config.timetable import read_timetable, session_window
+from kaozheng_service.database import Alarm
 from kaozheng_service.disputes.export import ExportRequest, export_bag
 from kaozheng_service.disputes.find import find
 from kaozheng_service.disputes.verify import verify_bag
 from kaozheng_service.errors import ServiceError, UserError
 from kaozheng_service.inspection.inspect import inspect_rooms
+from kaozheng_service.inspection.references import accept_references, newest_inspection
 from kaozheng_service.recording.completeness import window_completeness
 from kaozheng_service.rehearsal import HOW_TO_INSTALL, RehearsalServer, gstreamer_python
-from kaozheng_service.station import open_station
+from kaozheng_service.station import Station, open_station
 
 PROJECT = Path(__file__).resolve().parents[2]
 ROOM = "9-201"
@@ -75,6 +78,7 @@ def run_demo(out: Path, *, force_files: bool = False) -> int:
         console.print(f"Cameras: {kind}")
         site = _write_site(source, out, urls)
         steps += _inspect(site, out)
+        steps += _accept_views(site)
         steps += _record_session(out)
     steps += _dispute(site, out)
     table = Table("step", "what happened", "", title=f"kaozheng demo, room {ROOM}")
@@ -123,7 +127,12 @@ def _write_site(source: Path, out: Path, urls: dict[tuple[str, str], str]) -> Si
     for room in data["rooms"]:
         for camera in room["cameras"]:
             camera["source"] = urls[room["id"], camera["id"]]
-    data["recording"] = {"pre_roll_min": ROLL_S / 60, "post_roll_min": ROLL_S / 60, "segment_s": 10}
+    data["recording"] = {
+        "pre_roll_min": ROLL_S / 60,
+        "post_roll_min": ROLL_S / 60,
+        "segment_s": 10,
+        "watch_s": 2,
+    }
     path = out / "site.yaml"
     path.write_text(yaml.safe_dump(data, allow_unicode=True, sort_keys=False), encoding="utf-8")
     return load_site(path)
@@ -170,6 +179,13 @@ def _inspect(site: Site, out: Path) -> list[Step]:
     ]
 
 
+def _accept_views(site: Site) -> list[Step]:
+    """Accept what the inspection saw: from now on every camera is held against its own view."""
+    station = open_station(site)
+    rows = accept_references(station, newest_inspection(station, ROOM), ROOM)
+    return [Step("inspect: views", f"{len(rows)} accepted; a turned or covered camera shows", True)]
+
+
 def _record_session(out: Path) -> list[Step]:
     """Write a timetable with one session that is about to begin, and let the daemon do the rest."""
     config = out / "site.yaml"
@@ -198,11 +214,12 @@ def _record_session(out: Path) -> list[Step]:
         ]
         service = subprocess.Popen(command, stdout=log, stderr=subprocess.STDOUT)
     try:
-        status_seen = _watch(service, pages, window.id, window.ends_at)
+        status_seen, looks = _watch(service, pages, window.id, window.ends_at)
     finally:
         service.terminate()
         service.wait(timeout=30)
-    result = window_completeness(open_station(site), window.id)
+    station = open_station(site)
+    result = window_completeness(station, window.id)
     return [
         Step(
             "record: daemon",
@@ -210,13 +227,26 @@ def _record_session(out: Path) -> list[Step]:
             result.verdict == "complete",
         ),
         Step("record: completeness", result.summary(), result.verdict == "complete"),
+        Step("watch", *_watched(station, window.id, looks)),
         Step("pages", "status page answered while it recorded", status_seen),
     ]
 
 
-def _watch(service: subprocess.Popen[bytes], pages: str, window_id: str, ends_at: datetime) -> bool:
-    """Wait until the window is closed, showing progress; whether the status page answered meanwhile."""
-    seen = False
+def _watched(station: Station, window_id: str, looks: int) -> tuple[str, bool]:
+    """What the watch over the pictures said, and whether it looked and found nothing."""
+    with station.sessions() as session:
+        alarms = session.scalars(select(Alarm).where(Alarm.window_id == window_id)).all()
+    found = ", ".join(f"{one.camera_id}: {one.kind}" for one in alarms) or "no alarm"
+    return f"{looks} looks at the recorded pictures, {found}", looks > 0 and not alarms
+
+
+def _watch(
+    service: subprocess.Popen[bytes], pages: str, window_id: str, ends_at: datetime
+) -> tuple[bool, int]:
+    """Wait until the window is closed, showing progress; whether the status page answered meanwhile, and how many
+    looks at the pictures it told of.
+    """
+    seen, looks = False, 0
     begun = now()
     whole = (ends_at - begun).total_seconds()
     with TaskBars() as bars:
@@ -230,12 +260,19 @@ def _watch(service: subprocess.Popen[bytes], pages: str, window_id: str, ends_at
                 with urllib.request.urlopen(f"{pages}/", timeout=10) as page:  # noqa: S310 - loopback, our own
                     seen = seen or page.status == 200
                 with urllib.request.urlopen(f"{pages}/api/v1/status", timeout=10) as answer:  # noqa: S310
-                    if window_id in _closed_windows(json.load(answer)):
-                        break
+                    status = json.load(answer)
+                looks = max(looks, _looks(status))
+                if window_id in _closed_windows(status):
+                    break
             progress(min(round((now() - begun).total_seconds()), round(whole)), round(whole))
             time.sleep(1)
         progress(round(whole), round(whole))
-    return seen
+    return seen, looks
+
+
+def _looks(status: dict[str, Any]) -> int:
+    cameras = [camera for room in status["rooms"] for camera in room["cameras"]]
+    return sum(camera["picture"]["looks"] for camera in cameras if camera["picture"])
 
 
 def _closed_windows(status: dict[str, Any]) -> set[str]:

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from fastapi.testclient import TestClient
 from kaozheng_service.clock import now
+from kaozheng_service.database import Alarm
 from kaozheng_service.web.app import create_app
 
 ROOM = "9-101"
@@ -42,6 +43,44 @@ def test_status_of_a_day_shows_its_windows_with_what_became_of_every_second(clie
     assert seconds["front-left"]["recorded"] == 10
     assert seconds["back-right"]["gap"] == 10
     assert [gap["cause"] for gap in body["gaps"]] == ["never_started"]
+
+
+def test_alarms_stand_in_the_status_on_their_cameras_line_and_in_what_is_found(
+    session: tuple[Any, str], client: TestClient
+) -> None:
+    archive, _ = session
+    begins = archive.local("2024-11-23 09:00:00")
+    window = client.get("/api/v1/status?day=2024-11-23").json()["windows"][0]["id"]
+    with archive.station.sessions.begin() as rows:
+        rows.add(
+            Alarm(
+                window_id=window,
+                room_id=ROOM,
+                camera_id="front-left",
+                kind="moved",
+                detail="移位2.1°",
+                raised_at=begins + timedelta(seconds=4),
+                cleared_at=begins + timedelta(seconds=8),
+                ended="clear",
+                leaf=7,
+            )
+        )
+    body = client.get("/api/v1/status?day=2024-11-23").json()
+    (alarm,) = body["alarms"]
+    assert (alarm["camera"], alarm["kind"], alarm["words"], alarm["leaf"]) == (
+        "front-left",
+        "moved",
+        "移位",
+        7,
+    )
+    on_lines = {camera["id"]: len(camera["alarms"]) for camera in body["windows"][0]["cameras"]}
+    assert on_lines == {"front-left": 1, "back-right": 0}
+    found = client.get(f"/api/v1/find?room={ROOM}&at=2024-11-23 09:00:05").json()
+    assert {camera["camera"]: len(camera["alarms"]) for camera in found["cameras"]} == on_lines
+    for page in ("/?day=2024-11-23", f"/footage?room={ROOM}&at=2024-11-23 09:00:05"):
+        text = client.get(page).text
+        assert "画面移位：移位2.1°" in text
+    assert client.get("/api/v1/status?day=2024-11-24").json()["alarms"] == []
 
 
 def test_status_of_a_day_without_windows_names_the_next(session: tuple[Any, str], client: TestClient) -> None:

@@ -116,6 +116,17 @@ class Daemon:
                 }
                 for state in supervisor.states()
             ],
+            "pictures": [
+                {
+                    "window": one.window,
+                    "camera": one.camera,
+                    "at": to_text(one.at),
+                    "judgement": one.judgement,
+                    "words": one.words,
+                    "looks": one.looks,
+                }
+                for one in (self._watcher.pictures() if self._watcher is not None else [])
+            ],
             "free_bytes": supervisor.free_bytes(),
             "disk_low": supervisor.disk_is_low(),
         }

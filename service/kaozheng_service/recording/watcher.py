@@ -46,6 +46,18 @@ LONGEST_WAIT_S = 10.0
 ANSWER_S = 20.0
 
 
+@dataclass(frozen=True, slots=True)
+class PictureState:
+    """What the newest look at a camera said, for the heartbeat. ``judgement`` is of the vision package's diagnosis."""
+
+    window: str
+    camera: str
+    at: datetime
+    judgement: str
+    words: str
+    looks: int
+
+
 @dataclass(slots=True)
 class _Watched:
     """One camera of one window."""
@@ -60,6 +72,8 @@ class _Watched:
     take: str = ""
     longest_wait_s: float = 0.0
     problem: str = ""
+    looks: int = 0
+    newest: PictureState | None = None
 
 
 class Watcher:
@@ -83,6 +97,10 @@ class Watcher:
         if self._thread is not None:
             self._thread.join(ANSWER_S)
         self._drop_pool()
+
+    def pictures(self) -> list[PictureState]:
+        """The newest look at every camera that is being recorded; may be called from any thread."""
+        return [one.newest for one in list(self._watched.values()) if one.newest is not None]
 
     def _run(self) -> None:
         every_s = self._station.site.recording.watch_s
@@ -215,6 +233,15 @@ class Watcher:
             diagnosis = judge_looks((), compared=False)  # no picture: lost
         if diagnosis is None:
             return
+        one.looks += 1
+        one.newest = PictureState(
+            one.window.id,
+            one.camera.id,
+            now(),
+            diagnosis.judgement.value,
+            one.problem or wording.diagnosis_sentence(diagnosis),
+            one.looks,
+        )
         for change in one.state.update(at_s, diagnosis):
             if change.raised:
                 self._raise(one, change, diagnosis)

@@ -15,10 +15,27 @@ STALE_S = 20.0
 
 def daemon_state(station: Station, present: datetime) -> dict[str, Any]:
     """``alive`` when the last beat is fresh; a missing or torn heartbeat file counts as no beat."""
-    try:
-        beat = json.loads((station.state / "heartbeat.json").read_text(encoding="utf-8"))
-        at = from_text(beat["at"])
-    except (OSError, ValueError, KeyError, TypeError):
+    beat = _beat(station)
+    if beat is None:
         return {"alive": False, "heartbeat_at": None, "heartbeat_age_s": None}
+    at = from_text(beat["at"])
     age_s = max((present - at).total_seconds(), 0.0)
     return {"alive": age_s <= STALE_S, "heartbeat_at": to_text(at), "heartbeat_age_s": round(age_s, 1)}
+
+
+def picture_states(station: Station) -> dict[tuple[str, str], dict[str, Any]]:
+    """By window and camera, what the newest look at its picture said; nothing without a heartbeat."""
+    pictures = (_beat(station) or {}).get("pictures", [])
+    return {
+        (one["window"], one["camera"]): {key: one[key] for key in ("at", "judgement", "words", "looks")}
+        for one in pictures
+    }
+
+
+def _beat(station: Station) -> dict[str, Any] | None:
+    try:
+        beat: dict[str, Any] = json.loads((station.state / "heartbeat.json").read_text(encoding="utf-8"))
+        from_text(beat["at"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+    return beat

@@ -17,7 +17,7 @@ from kaozheng_service.disputes.alarms import alarm_json, alarms_within
 from kaozheng_service.disputes.found import stretch_json
 from kaozheng_service.disputes.timeline import State, camera_timeline, newest_file
 from kaozheng_service.station import Station
-from kaozheng_service.web.daemon import daemon_state
+from kaozheng_service.web.daemon import daemon_state, picture_states
 
 # A camera that has not recorded yet is forecast at the domain's middle bitrate, 4 Mbit/s.
 DEFAULT_BYTES_PER_S = 500_000.0
@@ -48,7 +48,8 @@ def station_status(station: Station, day: date | None = None) -> dict[str, Any]:
     with station.sessions() as session:
         rates = _bytes_per_second(session)
         windows = _windows(session, shown)
-        rooms = [_room(station, session, room, present, rates) for room in station.site.rooms]
+        pictures = picture_states(station)
+        rooms = [_room(station, session, room, present, rates, pictures) for room in station.site.rooms]
         due_today = _windows(session, Day.of(station, today))
         return {
             "schema": "kaozheng/status/1",
@@ -76,12 +77,15 @@ def _room(
     room: RoomConfig,
     present: datetime,
     rates: dict[tuple[str, str], float],
+    pictures: dict[tuple[str, str], dict[str, Any]],
 ) -> dict[str, Any]:
     running = _running(session, room.id, present)
     cameras = [
         _camera(station, session, room.id, camera.id, running, present, rates.get((room.id, camera.id)))
         for camera in room.cameras
     ]
+    for camera in cameras:
+        camera["picture"] = pictures.get((camera["window"] or "", camera["id"]))
     return {"id": room.id, "name": room.name, "cameras": cameras}
 
 

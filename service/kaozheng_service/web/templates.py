@@ -39,6 +39,7 @@ def page_templates(site: Site) -> Jinja2Templates:
         duration=present.length_text,
         ago=present.ago_text,
         camera_state=words.camera_state,
+        picture_state=words.picture_state,
         window_state=words.window_state,
         gap_cause=wording.gap_cause_name,
         part=words.part,

@@ -49,6 +49,17 @@ def camera_state(state: str) -> Word:
     return _CAMERA[state]
 
 
+def picture_state(picture: dict[str, Any]) -> Word:
+    """The newest look at a camera's picture; a fault in its own words."""
+    match picture["judgement"]:
+        case "fault":
+            return Word("▣", picture["words"], "bad")
+        case "cannot_judge":
+            return Word("?", "无法判断", "warn")
+        case _:
+            return Word("✓", "正常", "good")
+
+
 def window_state(state: str) -> Word:
     return _WINDOW[state]
 
