@@ -133,4 +133,4 @@ def test_nothing_that_can_be_reported_lacks_a_word() -> None:
 
 
 def test_a_camera_without_a_picture_is_not_called_normal() -> None:
-    assert wording.diagnosis_sentence(diagnose([])) == "无画面，无法判断"
+    assert wording.diagnosis_sentence(diagnose([])) == "无画面"
