@@ -1,19 +1,23 @@
 """Desk cards: upright name cards with a marker, and where their markers' corners are in the room.
 
-A card is a folded sheet that stands like a tent. Both faces carry the number of the seat and a 36h11 marker of their
-own, so that a picture tells which face it shows. One size of marker serves a whole room: what was printed is one fact.
+A card is folded paper that stands like a tent. Both faces carry the number of the seat and a 36h11 marker of their own,
+so that a picture tells which face it shows. What is printed, folded and judged all rests on the measures here.
 """
 
 from __future__ import annotations
 
+import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
+import shapely
 
 from kaozheng_coverage.arrays import Array
 from kaozheng_coverage.errors import CoverageError
-from kaozheng_coverage.person import seat_frame
+from kaozheng_coverage.person import invigilator_id, seat_frame
 from kaozheng_coverage.room import Room, Seat, Zone, ZoneKind
+from kaozheng_coverage.targets import Patch
 
 # AprilTag family 36h11 (Wang and Olson 2016): ids 0 to 586; black border and code are 8 modules across, and one module
 # of white around them is part of the marker.
@@ -21,30 +25,51 @@ IDS = 587
 MODULES = 8
 # Two of each seat, from 0 on; zones from the end.
 _ZONE_ID = IDS - 1
-DEFAULT_MARKER_M = 0.105
+# No printed marker is smaller: 2 m before a 106 degree lens it has 21 px of 1080p, and few cameras hang nearer.
+LEAST_MARKER_M = 0.04
+
+# A4, of which every card is folded.
+SHEET_WIDTH_M, SHEET_HEIGHT_M = 0.210, 0.297
 
 
 @dataclass(frozen=True, slots=True)
 class CardForm:
-    """A sheet of paper as a card: its upright face, and how far each face's foot stands from under the ridge.
+    """How sheets of A4 become a card, metres.
 
-    ``most_marker_m`` is the largest marker that fits with its white border.
+    Attributes
+    ----------
+    sheets : of paper, one card
+    face_m : from the ridge down to the fold at a face's foot, along the paper; a face is as wide as the sheet
+    base_m : from foot to foot
+    most_marker_m : the largest marker that fits on a face with its white border
     """
 
     name: str
-    width_m: float
-    height_m: float
-    spread_m: float
+    sheets: int
+    face_m: float
+    base_m: float
     most_marker_m: float
 
+    @property
+    def spread_m(self) -> float:
+        """How far a face's foot stands from under the ridge."""
+        return self.base_m / 2
 
-# An A4 sheet folded twice across: two faces of 210 x 140 mm, the rest a flap underneath.
-TENT = CardForm("tent", 0.21, 0.14, 0.03, 0.112)
-# Two A4 sheets upright, joined at the ridge: faces of 210 x 250 mm with a flap each.
-TALL = CardForm("tall", 0.21, 0.25, 0.05, 0.168)
+    @property
+    def height_m(self) -> float:
+        """Of the ridge above the desk."""
+        return math.sqrt(self.face_m**2 - self.spread_m**2)
 
-# Where a card stands on its desk, from the desk's middle: right of the screen, where the sitter's arms are not, and far
-# enough from the near edge to stay.
+
+# One sheet folded across into face, face, base and a tab of 11 mm that is glued under the first face.
+TENT = CardForm("tent", 1, 0.118, 0.050, 0.094)
+# Two sheets, a face each, taped at the ridge; the 52 mm below the faces are folded inwards and overlap by 12 mm.
+TALL = CardForm("tall", 2, 0.245, 0.092, 0.168)
+FORMS = (TENT, TALL)
+DEFAULT_MARKER_M = TALL.most_marker_m
+
+# Where the middle of a card's base stands, from the middle of the desk top as the sitter sees it: right of a screen of
+# up to 0.7 m, where the sitter's arms are not.
 RIGHT_M, FORWARD_M = 0.46, 0.12
 # Kept from the desk's edge, where it is narrower.
 _EDGE_M = 0.02
@@ -70,29 +95,41 @@ class CardFace:
     @property
     def normal(self) -> Array:
         """(3,) unit vector towards whoever reads it."""
-        top_left, top_right, _, bottom_left = self.corners
-        across, down = top_right - top_left, bottom_left - top_left
-        normal = np.cross(down, across)
-        return np.asarray(normal / np.linalg.norm(normal))
+        right, up = self.tangents
+        return np.cross(right, up)
+
+    @property
+    def tangents(self) -> Array:
+        """(2, 3) unit vectors in the face: the reader's right and up."""
+        top_left, _, bottom_right, bottom_left = self.corners
+        right, up = bottom_right - bottom_left, top_left - bottom_left
+        return np.stack([right / np.linalg.norm(right), up / np.linalg.norm(up)])
+
+    @property
+    def marker_m(self) -> float:
+        """Side of the marker's black border."""
+        return float(np.linalg.norm(self.corners[1] - self.corners[0]))
 
 
 def card_form(marker_m: float) -> CardForm:
     """The smaller form that holds such a marker. Raises CoverageError where none does."""
-    for form in (TENT, TALL):
-        if 0.02 <= marker_m <= form.most_marker_m + 1e-9:
+    for form in FORMS:
+        if LEAST_MARKER_M <= marker_m <= form.most_marker_m + 1e-9:
             return form
     raise CoverageError(
-        f"a marker of {marker_m:g} m fits on no card: give 0.02 to {TALL.most_marker_m:g} m, the width of A4"
+        f"a marker of {marker_m:g} m fits on no card: give {LEAST_MARKER_M:g} to {TALL.most_marker_m:g} m, "
+        "the width of A4 with its white border"
     )
 
 
-def card_faces(room: Room, marker_m: float = DEFAULT_MARKER_M) -> tuple[CardFace, ...]:
+def card_faces(room: Room, sizes: Mapping[str, float] | None = None) -> tuple[CardFace, ...]:
     """Every seat's two faces (far: where its sitter looks; near: towards the sitter), and one for each place where
     bags are opened.
 
     Parameters
     ----------
-    marker_m : side of the marker's black border, metres
+    sizes : by seat number or zone id the side of the marker's black border, metres; DEFAULT_MARKER_M where it says
+        nothing
 
     Returns
     -------
@@ -102,70 +139,81 @@ def card_faces(room: Room, marker_m: float = DEFAULT_MARKER_M) -> tuple[CardFace
     ------
     CoverageError : no card holds such a marker, or the room has more cards than the family has markers
     """
-    form = card_form(marker_m)
-    zones = [zone for zone in room.zones if zone.kind is ZoneKind.SEAL_OPENING]
+    zones = card_zones(room)
     if 2 * len(room.seats) + len(zones) > IDS:
         raise CoverageError(
-            f"room {room.id} has {len(room.seats)} seats and the family {IDS} markers, two a card: "
-            f"give a hall of more than {IDS // 2} seats as two rooms"
+            f"room {room.id} has {len(room.seats)} seats and {len(zones)} seal-opening zones, and the family {IDS} "
+            f"markers, two a seat: describe a hall of more than {(IDS - len(zones)) // 2} seats as two rooms"
         )
     faces = []
     for index, seat in enumerate(room.seats):
-        faces.append(_face(seat, form, marker_m, 2 * index, far=True))
-        faces.append(_face(seat, form, marker_m, 2 * index + 1, far=False))
-    return (*faces, *(_zone_face(zone, marker_m, _ZONE_ID - index) for index, zone in enumerate(zones)))
+        marker_m = (sizes or {}).get(seat.number, DEFAULT_MARKER_M)
+        faces.append(_face(seat, marker_m, 2 * index, far=True))
+        faces.append(_face(seat, marker_m, 2 * index + 1, far=False))
+    for index, zone in enumerate(zones):
+        faces.append(_zone_face(zone, (sizes or {}).get(zone.id, DEFAULT_MARKER_M), _ZONE_ID - index))
+    return tuple(faces)
 
 
-def marker_place(form: CardForm, marker_m: float) -> tuple[float, float]:
-    """Where the marker's middle is on a face: metres right of the face's middle and above its foot.
-
-    On a tent at the right, its white border reaching the edge, the number left of it; on a tall card at the top, the
-    number under it.
-    """
-    border_m = marker_m / MODULES
-    if form is TENT:
-        return form.width_m / 2 - border_m - marker_m / 2, form.height_m / 2
-    return 0.0, form.height_m - border_m - marker_m / 2
+def card_zones(room: Room) -> tuple[Zone, ...]:
+    """The zones that have a card."""
+    return tuple(zone for zone in room.zones if zone.kind is ZoneKind.SEAL_OPENING)
 
 
 def card_place(seat: Seat) -> tuple[float, float]:
-    """Where the card's middle stands on the desk: metres right and forward of the desk's middle, as its sitter sees."""
-    right_m = min(RIGHT_M, seat.desk.width_m / 2 - TENT.width_m / 2 - _EDGE_M)
+    """Where the card's middle stands: metres right and forward of the desk top's middle, as the sitter sees it.
+
+    The same for both forms, so that a card can be replaced by a taller one.
+    """
+    right_m = min(RIGHT_M, seat.desk.width_m / 2 - SHEET_WIDTH_M / 2 - _EDGE_M)
     forward_m = min(FORWARD_M, seat.desk.depth_m / 2 - TALL.spread_m - _EDGE_M)
     return max(right_m, 0.0), max(forward_m, 0.0)
 
 
-def _face(seat: Seat, form: CardForm, marker_m: float, marker_id: int, *, far: bool) -> CardFace:
+def marker_place(form: CardForm, marker_m: float) -> tuple[float, float]:
+    """Where the marker's middle is on a face: metres right of the face's middle, and down from the ridge.
+
+    On a tent at the right and half-way up, the number left of it; on a tall card at the top, the number under it. A
+    module of white is left to the edge.
+    """
+    border_m = marker_m / MODULES
+    if form is TENT:
+        return SHEET_WIDTH_M / 2 - border_m - marker_m / 2, form.face_m / 2
+    return 0.0, border_m + marker_m / 2
+
+
+def face_patch(room: Room, face: CardFace) -> Patch:
+    """A face's marker and half of its white border, as a target: what must be seen whole to be read."""
+    right, up = face.tangents
+    half = face.marker_m * (0.5 + 0.5 / MODULES)
+    own = frozenset(invigilator_id(zone) for zone in card_zones(room) if zone.id == face.label)
+    middle = face.corners.mean(axis=0)
+    return Patch(middle, np.stack([right, up]), shapely.box(-half, -half, half, half), own)
+
+
+def _face(seat: Seat, marker_m: float, marker_id: int, *, far: bool) -> CardFace:
+    form = card_form(marker_m)
     frame = seat_frame(seat)
     right_m, forward_m = card_place(seat)
+    middle = np.asarray(seat.centre) + right_m * frame.right + forward_m * frame.forward
     facing = np.array([*frame.forward, 0.0]) * (1.0 if far else -1.0)
     # Whoever reads the face looks against it: their right is the sitter's left on the far one.
     right = np.array([*frame.right, 0.0]) * (-1.0 if far else 1.0)
-    foot = np.array(
-        [
-            *(
-                np.asarray(seat.centre)
-                + np.asarray(frame.right) * right_m
-                + np.asarray(frame.forward) * forward_m
-            ),
-            0.0,
-        ]
+    ridge = np.array([*middle, seat.desk.height_m + form.height_m])
+    down = (facing * form.spread_m - np.array([0.0, 0.0, form.height_m])) / form.face_m
+    across_m, below_m = marker_place(form, marker_m)
+    return CardFace(
+        seat.number, marker_id, _corners(ridge + across_m * right + below_m * down, right, -down, marker_m)
     )
-    foot[2] = seat.desk.height_m
-    foot = foot + facing * form.spread_m
-    up = np.array([0.0, 0.0, form.height_m]) - facing * form.spread_m
-    up = up / np.linalg.norm(up)
-    across_m, above_m = marker_place(form, marker_m)
-    middle = foot + right * across_m + up * above_m
-    return CardFace(seat.number, marker_id, _corners(middle, right, up, marker_m))
 
 
 def _zone_face(zone: Zone, marker_m: float, marker_id: int) -> CardFace:
     """Held upright where the bag is shown, facing as the bag does (towards the back wall where it says nothing)."""
-    bearing = np.radians(180.0 if zone.bearing_deg is None else zone.bearing_deg)
-    right = np.array([-np.cos(bearing), np.sin(bearing), 0.0])
-    x, y = np.asarray(zone.polygon).mean(axis=0)
-    middle = np.array([x, y, (zone.bottom_m + zone.top_m) / 2])
+    card_form(marker_m)
+    bearing = math.radians(180.0 if zone.bearing_deg is None else zone.bearing_deg)
+    right = np.array([-math.cos(bearing), math.sin(bearing), 0.0])
+    centre = shapely.Polygon(zone.polygon).centroid
+    middle = np.array([centre.x, centre.y, (zone.bottom_m + zone.top_m) / 2])
     return CardFace(zone.id, marker_id, _corners(middle, right, np.array([0.0, 0.0, 1.0]), marker_m))
 
 
