@@ -87,17 +87,19 @@ block(inset: 6pt, width: 100%)[*{page + 7}.* 下列关于网络安全管理的�
 
 
 @functools.cache
-def desk_card(number: str) -> Picture:
-    """An upright desk card, 3 by 2: the seat number and its 36h11 marker (id = the number)."""
-    card = np.full((400, 600, 3), 250, np.uint8)
-    size = 300
-    tag = cv2.aruco.generateImageMarker(_TAGS, int("".join(filter(str.isdigit, number)) or 0), size)
-    card[50 : 50 + size, 270 : 270 + size] = tag[:, :, None]
-    label = _page(
-        f'#set page(width: 60pt, height: 80pt, margin: 0pt, fill: rgb("#fafafa"))\n'
-        f'#align(center + horizon)[#text(size: 38pt, weight: "bold")[{number}] \\ #text(size: 14pt)[座位号]]'
+def desk_card(number: str, marker: int) -> Picture:
+    """A face of a tall desk card, 210 by 245 mm at 3 pixels a millimetre: its 36h11 marker of 168 mm, its lines below."""
+    card = np.full((735, 630, 3), 250, np.uint8)
+    side, border = 504, 63
+    card[border : border + side, border : border + side] = cv2.aruco.generateImageMarker(_TAGS, marker, side)[
+        :, :, None
+    ]
+    lines = _page(
+        f"""#set page(width: 210pt, height: 40pt, margin: (x: 8pt, y: 0pt), fill: rgb("#fafafa"))
+#align(horizon, grid(columns: (64pt, 1fr), text(size: 40pt, weight: "bold")[{number}],
+  text(size: 10pt)[姓名 #box(line(length: 90pt, stroke: 0.5pt)) \\ 准考证号 #box(line(length: 75pt, stroke: 0.5pt))]))"""
     )
-    card[40:360, 12:252] = cv2.resize(label, (240, 320), interpolation=cv2.INTER_AREA)
+    card[612:732] = cv2.resize(lines, (630, 120), interpolation=cv2.INTER_AREA)
     return card
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 SCHEMA = "kaozheng/sample-media/1"
 COMMAND = "make media"
 # Raise it when the renderer's pictures change, so that every clip is made anew.
-RENDERER = 1
+RENDERER = 2
 
 _ROOM_PARTS = ("id", "name", "boundary", "height", "obstacles", "seats", "zones")
 _CAMERA_PARTS = ("id", "position", "aim", "roll", "lens", "resolution")

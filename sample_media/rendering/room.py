@@ -11,10 +11,10 @@ import numpy as np
 from rendering import lettering
 from rendering.mesh import Material, Mesh, MeshBuilder
 
-# Where on the desk top the upright card stands, seen by the sitter (right of the middle, beyond the middle),
-# and its size: an A5 sheet folded to a tent. docs of sample_media name these numbers for who calibrates on them.
+# The tall desk card as it is printed: two sheets of A4 that lean on each other, the middle between their feet so far
+# right of and beyond the desk top's middle as the sitter sees it. Face length is along the paper, to the fold at the foot.
 CARD_RIGHT_M, CARD_FORWARD_M = 0.46, 0.12
-CARD_WIDTH_M, CARD_HEIGHT_M = 0.21, 0.14
+CARD_WIDTH_M, CARD_FACE_M, CARD_BASE_M = 0.21, 0.245, 0.092
 
 _WALL = Material((0.90, 0.90, 0.87))
 _DADO = Material((0.60, 0.74, 0.66))
@@ -74,8 +74,8 @@ def room_mesh(room: dict) -> Mesh:
     for solid in room.get("obstacles", ()):
         _solid(builder, solid)
     desk_wood = Material((1, 1, 1), texture=lettering.wood((150, 188, 212)), texels_per_m=400)
-    for place in places(room):
-        _desk(builder, place, room["seats"], desk_wood)
+    for index, place in enumerate(places(room)):
+        _desk(builder, place, index, room["seats"], desk_wood)
     return builder.build()
 
 
@@ -211,8 +211,8 @@ def _solid(builder: MeshBuilder, solid: dict) -> None:
         builder.box((x0 - 0.006, y0 - 0.006, 0), (x1 + 0.006, y1 + 0.006, _DADO_HEIGHT_M), _DADO)
 
 
-def _desk(builder: MeshBuilder, place: Place, seats: dict, wood: Material) -> None:
-    """A desk with what stands on it, and its chair. The frame looks where the sitter looks."""
+def _desk(builder: MeshBuilder, place: Place, index: int, seats: dict, wood: Material) -> None:
+    """The room's desk of that index with what stands on it, and its chair. The frame looks where the sitter looks."""
     width, depth, top = (seats["desk"][name] for name in ("width", "depth", "height"))
     builder.frame((place.x, place.y, 0), place.bearing_deg)
     left, right, near, far = -width / 2, width / 2, -depth / 2, depth / 2
@@ -229,7 +229,7 @@ def _desk(builder: MeshBuilder, place: Place, seats: dict, wood: Material) -> No
         _monitor(builder, place, monitor, far, top)
     builder.box((-0.22, near + 0.13, top), (0.20, near + 0.26, top + 0.02), _DARK)
     builder.box((0.27, near + 0.15, top), (0.33, near + 0.25, top + 0.03), _DARK)
-    _card(builder, place, top)
+    _card(builder, place, index, top)
     _chair(builder, near)
     builder.frame((0, 0, 0))
 
@@ -255,13 +255,17 @@ def _monitor(builder: MeshBuilder, place: Place, monitor: dict, far: float, top:
     builder.box((-0.04, logo - 0.002, bottom + 0.17), (0.04, logo, bottom + 0.19), badge)
 
 
-def _card(builder: MeshBuilder, place: Place, top: float) -> None:
-    """A folded card: the same face towards the front wall and towards the sitter."""
-    face = Material((1, 1, 1), texture=lettering.desk_card(place.number), texels_per_m=2860)
+def _card(builder: MeshBuilder, place: Place, index: int, top: float) -> None:
+    """A folded card: a face towards the front wall and one towards the sitter, each with a marker of its own."""
+    far, near = (
+        Material((1, 1, 1), texture=lettering.desk_card(place.number, 2 * index + face), texels_per_m=3000)
+        for face in (0, 1)
+    )
     x0, x1 = CARD_RIGHT_M - CARD_WIDTH_M / 2, CARD_RIGHT_M + CARD_WIDTH_M / 2
-    y, spread, ridge = CARD_FORWARD_M, 0.03, top + CARD_HEIGHT_M
-    builder.quad(((x1, y + spread, top), (x0, y + spread, top), (x0, y, ridge), (x1, y, ridge)), face)
-    builder.quad(((x0, y - spread, top), (x1, y - spread, top), (x1, y, ridge), (x0, y, ridge)), face)
+    y, spread = CARD_FORWARD_M, CARD_BASE_M / 2
+    ridge = top + math.sqrt(CARD_FACE_M**2 - spread**2)
+    builder.quad(((x1, y + spread, top), (x0, y + spread, top), (x0, y, ridge), (x1, y, ridge)), far)
+    builder.quad(((x0, y - spread, top), (x1, y - spread, top), (x1, y, ridge), (x0, y, ridge)), near)
 
 
 def _chair(builder: MeshBuilder, near: float) -> None:

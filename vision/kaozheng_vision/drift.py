@@ -153,7 +153,7 @@ def _fit(before: Array, after: Array, picture: Picture, lens: Lens) -> Drift | N
     for _ in range(5):
         off = np.linalg.norm(seen - rays @ rotation.T, axis=1) / pixel_rad
         weights = np.clip(1 - (off / _TUKEY_PX) ** 2, 0, None) ** 2
-        if np.count_nonzero(weights) < 3:
+        if np.count_nonzero(weights) < FEWEST:
             return None
         rotation = Rotation.align_vectors(seen, rays, weights=weights)[0].as_matrix()
     off = np.linalg.norm(seen - rays @ rotation.T, axis=1) / pixel_rad
