@@ -17,7 +17,7 @@ from multiprocessing import get_context
 
 import structlog
 from kaozheng_coverage.lens import Lens
-from kaozheng_vision.diagnose import Diagnosis, Fault, Finding, judge_looks
+from kaozheng_vision.diagnose import Diagnosis, Fault, Finding, Judgement, judge_looks
 from kaozheng_vision.watch import AlarmState, Change
 from sqlalchemy import select
 
@@ -48,7 +48,7 @@ ANSWER_S = 20.0
 
 @dataclass(frozen=True, slots=True)
 class PictureState:
-    """What the newest look at a camera said, for the heartbeat. ``judgement`` is of the vision package's diagnosis."""
+    """What the newest look at a camera said, for the heartbeat. ``judgement`` is one of the vision package's."""
 
     window: str
     camera: str
@@ -238,7 +238,7 @@ class Watcher:
             one.window.id,
             one.camera.id,
             now(),
-            diagnosis.judgement.value,
+            _judgement(diagnosis),
             one.problem or wording.diagnosis_sentence(diagnosis),
             one.looks,
         )
@@ -306,6 +306,13 @@ class Watcher:
             row.cleared_leaf = append_once(self._station.log, record, in_doubt=False)
             session.commit()
         logger.info("alarm over", room=row.room_id, camera=row.camera_id, alarm=row.kind, ended=ended)
+
+
+def _judgement(diagnosis: Diagnosis) -> str:
+    """A picture that is well as far as it goes, and was held against nothing, is not simply well."""
+    if diagnosis.judgement is Judgement.OK and not diagnosis.compared:
+        return Judgement.NOT_COMPARED.value
+    return diagnosis.judgement.value
 
 
 def _detail(finding: Finding, diagnosis: Diagnosis) -> str:

@@ -56,6 +56,8 @@ def picture_state(picture: dict[str, Any]) -> Word:
             return Word("▣", picture["words"], "bad")
         case "cannot_judge":
             return Word("?", "无法判断", "warn")
+        case "not_compared":
+            return Word("○", "正常，无验收画面可比对", "calm")
         case _:
             return Word("✓", "正常", "good")
 
