@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from kaozheng_coverage.lens import Lens
 
 Point3 = tuple[float, float, float]
-Covariance6 = tuple[tuple[float, ...], ...]
+Covariance = tuple[tuple[float, ...], ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,11 +18,10 @@ class Camera:
     ``roll_deg`` turns the picture clockwise as seen from the camera; ``aim_tolerance_deg`` is how far the
     true aim may be from the stated one.
 
-    ``pose_covariance`` is that of a calibrated pose, None of a pose that was only measured by tape: (6, 6), metres and
-    radians, first the position's x, y and z in the room, then the camera's turns about its own axes by the right-hand
-    rule: about right (looking up is positive), about down (to the right), about forward (its body clockwise as seen
-    from behind it, which is a negative roll). It takes the place of what a survey says of mounts, and of
-    ``aim_tolerance_deg`` where errors are drawn.
+    ``pose_covariance`` is what a calibration by cards leaves open, None for a pose that was measured by hand: 7 rows of
+    7 of a change of pose as :mod:`kaozheng_coverage.pose` counts it, position (metres), rotation (radians, about the
+    camera's right, down and forward axes) and focal length (relative). Then ``aim_tolerance_deg`` and the lens' spread
+    follow from it (:func:`kaozheng_coverage.pose.with_covariance`), and draws are made from it as a whole.
     """
 
     id: str
@@ -31,4 +30,4 @@ class Camera:
     lens: Lens
     roll_deg: float = 0.0
     aim_tolerance_deg: float = 1.0
-    pose_covariance: Covariance6 | None = None
+    pose_covariance: Covariance | None = None

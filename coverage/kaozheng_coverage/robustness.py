@@ -16,6 +16,7 @@ from kaozheng_coverage.camera import Camera
 from kaozheng_coverage.judge import Judge, rules_of
 from kaozheng_coverage.nudge import nudged
 from kaozheng_coverage.outcome import sight_outcome
+from kaozheng_coverage.pose import changed, drawn_change
 from kaozheng_coverage.profile import Part, Profile, Rule
 from kaozheng_coverage.room import Room, Seat
 from kaozheng_coverage.sight import Target, target_name
@@ -46,7 +47,8 @@ class Survey:
 
     Desks stand within 2 cm and 1 degree of a plan that was taped; a bracket is measured to 2 cm and levelled to half
     a degree. A camera's own ``aim_tolerance_deg`` is taken as two standard deviations of its pan and tilt, and half of
-    its lens' spread as the bounds of an even distribution of the focal length.
+    its lens' spread as the bounds of an even distribution of the focal length. Of a camera that was calibrated by cards
+    position, rotation and focal length are drawn together from its own ``pose_covariance`` instead.
     """
 
     mount_m: float = 0.02
@@ -304,6 +306,11 @@ def _drawn_camera(
     camera: Camera, survey: Survey, random: np.random.Generator, exact: frozenset[str]
 ) -> Camera:
     # Every number is drawn, spared or not, so that sparing one source leaves the others as they were.
+    if camera.pose_covariance is not None:
+        # Its errors hang together (a camera taken for nearer is taken for turned too): they are spared as a whole, and
+        # what would mend them is to measure its aim anew.
+        change = drawn_change(camera.id, camera.pose_covariance, random)
+        return _exact(camera) if "aim" in exact else changed(_exact(camera), change)
     pan, tilt = random.normal(0.0, camera.aim_tolerance_deg / 2, 2)
     roll = random.normal(0.0, survey.roll_deg)
     shift = random.normal(0.0, survey.mount_m, 3)
@@ -344,7 +351,7 @@ def _random(number: int, kind: str, name: str) -> np.random.Generator:
 
 def _exact(camera: Camera) -> Camera:
     """The camera as if aim and lens were exactly as stated."""
-    return replace(camera, aim_tolerance_deg=0.0, lens=replace(camera.lens, spread=0.0))
+    return replace(camera, aim_tolerance_deg=0.0, lens=replace(camera.lens, spread=0.0), pose_covariance=None)
 
 
 def _key(one: TargetVerdict) -> str:
