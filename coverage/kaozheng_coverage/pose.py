@@ -36,7 +36,7 @@ def posed(camera: Camera, position_m: Array, rotation: Array) -> Camera:
     x, y, z = (float(value) for value in position_m)
     aim = (x + far * float(forward[0]), y + far * float(forward[1]), z + far * float(forward[2]))
     level = replace(camera, position_m=(x, y, z), aim_m=aim, roll_deg=0.0)
-    return replace(level, roll_deg=_roll_deg(level, rotation))
+    return replace(level, roll_deg=roll_of(level, rotation))
 
 
 def changed(camera: Camera, change: Array) -> Camera:
@@ -64,7 +64,7 @@ def turn(vector: Array) -> Array:
     x, y, z = vector
     cross = np.array([[0.0, -z, y], [z, 0.0, -x], [-y, x, 0.0]])
     if angle < 1e-9:
-        return np.eye(3) + cross
+        return np.asarray(np.eye(3) + cross)
     return np.asarray(
         np.eye(3) + math.sin(angle) / angle * cross + (1.0 - math.cos(angle)) / angle**2 * cross @ cross
     )
@@ -123,7 +123,8 @@ def drawn_change(camera_id: str, covariance: Covariance, random: np.random.Gener
     return np.asarray(scale * (vectors @ (np.sqrt(np.maximum(values, 0.0)) * normal)))
 
 
-def _roll_deg(level: Camera, rotation: Array) -> float:
+def roll_of(level: Camera, rotation: Array) -> float:
+    """``roll_deg`` with which a camera whose own roll is 0 is turned so, its aim being right; degrees."""
     right, down, _ = axes(level)
     return math.degrees(math.atan2(-float(rotation[0] @ down), float(rotation[0] @ right)))
 

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
+import numpy as np
 from kaozheng_coverage.camera import Camera
-from kaozheng_coverage.errors import CoverageError
-from kaozheng_coverage.lens import Lens, calibrated_lens, fit_lens
+from kaozheng_coverage.errors import CoverageError, LensError
+from kaozheng_coverage.lens import MAX_SPREAD, Lens, calibrated_lens, fit_lens
+from kaozheng_coverage.pose import with_covariance
 from kaozheng_coverage.profile import Profile
 from kaozheng_coverage.room import Desk, Monitor, Prism, Room, Seat, Zone
 
@@ -57,9 +61,25 @@ def room_cameras(room: RoomConfig) -> tuple[Camera, ...]:
     return tuple(_camera(camera) for camera in room.cameras)
 
 
-def _camera(camera: CameraConfig) -> Camera:
+def stated_camera(camera: CameraConfig) -> Camera:
+    """The camera as it was measured by hand, whatever a calibration found. Raises LensError."""
     lens = _lens(camera.lens, camera.resolution)
     return Camera(camera.id, camera.position, camera.aim, lens, camera.roll, camera.aim_tolerance)
+
+
+def _camera(camera: CameraConfig) -> Camera:
+    stated, found = stated_camera(camera), camera.calibrated
+    if found is None:
+        return stated
+    off = abs(found.focal_px / stated.lens.focal_px - 1.0)
+    if off > MAX_SPREAD:
+        raise LensError(
+            f"the calibrated focal length of {found.focal_px:g} px is {off:.0%} off this lens' "
+            f"{stated.lens.focal_px:.0f} px: the lens was changed since; remove `calibrated` and calibrate anew"
+        )
+    lens = replace(stated.lens, focal_px=found.focal_px, note=f"{stated.lens.note}; refined by desk cards")
+    posed = replace(stated, position_m=found.position, aim_m=found.aim, roll_deg=found.roll, lens=lens)
+    return with_covariance(posed, np.array(found.covariance))
 
 
 def _lens(entry: LensEntry, size: tuple[int, int]) -> Lens:

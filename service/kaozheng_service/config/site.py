@@ -24,6 +24,7 @@ from pydantic import (
     model_validator,
 )
 
+from kaozheng_service.config.calibrated import CalibratedEntry
 from kaozheng_service.config.document import Document, FileError
 from kaozheng_service.config.drawing_map import DrawingMap
 from kaozheng_service.config.fields import (
@@ -193,6 +194,9 @@ class CameraConfig(Part_):
         default_factory=list,
         description="burnt-in clock and name, not judged; the top and bottom tenth when none is given",
     )
+    calibrated: CalibratedEntry | None = Field(
+        default=None, description="the pose that desk cards showed; counts instead of position, aim and roll"
+    )
 
     @field_validator("source")
     @classmethod
@@ -209,6 +213,17 @@ class CameraConfig(Part_):
             Source(self.source, certificate=self.certificate)
         except VisionError as error:
             raise ValueError(str(error)) from None
+        return self
+
+    @model_validator(mode="after")
+    def _calibration_is_of_this_pose(self) -> CameraConfig:
+        if self.calibrated is not None:
+            stated = self.calibrated.stated
+            if (stated.position, stated.aim, stated.roll) != (self.position, self.aim, self.roll):
+                raise ValueError(
+                    "position, aim or roll was changed since the camera was calibrated: remove `calibrated` and run "
+                    "kaozheng calibrate anew, or put back what it says under `stated`"
+                )
         return self
 
 
