@@ -62,18 +62,19 @@ def draw_outlines(
     for dark in (True, False):
         for label, parts in outlines.items():
             for polygon in parts.values():
-                _draw_polygon(picture, polygon, lines[label], width_px, dark=dark)
+                draw_polygon(picture, polygon, lines[label], width_px, dark=dark)
     for label, parts in outlines.items():
         place = _label_place(parts, frame.shape[1], frame.shape[0])
         if place is not None:
             middle, room_px = place
             # A far desk gets a small number, so that it does not cover its neighbours.
             size = min(scale, max(0.62 * scale, room_px / 70))
-            _draw_label(picture, label, middle, lines[label].colour, size)
+            draw_label(picture, label, middle, lines[label].colour, size)
     return picture
 
 
-def _draw_polygon(picture: Frame, polygon: Points, line: Line, width_px: int, *, dark: bool) -> None:
+def draw_polygon(picture: Frame, polygon: Points, line: Line, width_px: int, *, dark: bool) -> None:
+    """Draw a closed polygon into ``picture``: its dark edge, or the line itself."""
     colour = (25, 25, 25) if dark else line.colour
     thickness = width_px + 2 if dark else width_px
     size = (picture.shape[1], picture.shape[0])
@@ -82,7 +83,7 @@ def _draw_polygon(picture: Frame, polygon: Points, line: Line, width_px: int, *,
         if inside is None:
             continue
         for first, last in _dashes(*inside, line.dash * width_px, line.gap * width_px):
-            cv2.line(picture, _fixed(first), _fixed(last), colour, thickness, cv2.LINE_AA, _SHIFT)
+            cv2.line(picture, fixed(first), fixed(last), colour, thickness, cv2.LINE_AA, _SHIFT)
 
 
 def clip_segment(start: Point, end: Point, size: tuple[int, int]) -> tuple[Point, Point] | None:
@@ -124,7 +125,8 @@ def _along(start: Point, end: Point, share: float) -> Point:
     return (start[0] + (end[0] - start[0]) * share, start[1] + (end[1] - start[1]) * share)
 
 
-def _fixed(point: Point) -> tuple[int, int]:
+def fixed(point: Point) -> tuple[int, int]:
+    """Our pixel coordinates as OpenCV's drawing functions take them with a shift of 4."""
     # A pixel's middle is at .5 in our coordinates and at .0 in OpenCV's.
     return round((point[0] - 0.5) * 2**_SHIFT), round((point[1] - 0.5) * 2**_SHIFT)
 
@@ -139,7 +141,8 @@ def _label_place(parts: Mapping[str, Points], width_px: int, height_px: int) -> 
     return None
 
 
-def _draw_label(picture: Frame, label: str, middle: Point, colour: Colour, scale: float) -> None:
+def draw_label(picture: Frame, label: str, middle: Point, colour: Colour, scale: float) -> None:
+    """Draw a name in a box of that colour into ``picture``, kept whole at its border."""
     text = "".join(letter for letter in label if " " <= letter <= "~")
     if not text:
         return
