@@ -7,7 +7,6 @@ so that a picture tells which face it shows. What is printed, folded and judged 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -122,14 +121,13 @@ def card_form(marker_m: float) -> CardForm:
     )
 
 
-def card_faces(room: Room, sizes: Mapping[str, float] | None = None) -> tuple[CardFace, ...]:
+def card_faces(room: Room, marker_m: float = DEFAULT_MARKER_M) -> tuple[CardFace, ...]:
     """Every seat's two faces (far: where its sitter looks; near: towards the sitter), and one for each place where
     bags are opened.
 
     Parameters
     ----------
-    sizes : by seat number or zone id the side of the marker's black border, metres; DEFAULT_MARKER_M where it says
-        nothing
+    marker_m : side of the markers' black border, metres, one for all cards of a room
 
     Returns
     -------
@@ -147,11 +145,10 @@ def card_faces(room: Room, sizes: Mapping[str, float] | None = None) -> tuple[Ca
         )
     faces = []
     for index, seat in enumerate(room.seats):
-        marker_m = (sizes or {}).get(seat.number, DEFAULT_MARKER_M)
         faces.append(_face(seat, marker_m, 2 * index, far=True))
         faces.append(_face(seat, marker_m, 2 * index + 1, far=False))
     for index, zone in enumerate(zones):
-        faces.append(_zone_face(zone, (sizes or {}).get(zone.id, DEFAULT_MARKER_M), _ZONE_ID - index))
+        faces.append(_zone_face(zone, marker_m, _ZONE_ID - index))
     return tuple(faces)
 
 
