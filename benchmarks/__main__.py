@@ -19,6 +19,7 @@ from rich.table import Table
 
 from benchmarks import probe
 from benchmarks.coverage import growth, ten_rooms, verdicts
+from benchmarks.markers import markers_report
 from benchmarks.timing import Rows, median
 from benchmarks.watching import watch_report
 
@@ -36,7 +37,7 @@ def main() -> int:
             table.add_row(what, f"{seconds:.4f}", f"{ratio:.2f}", against)
     Console(width=120).print(table)
     VISION.parent.mkdir(exist_ok=True)
-    lines = [line for report in (watch_report,) for line in report()]
+    lines = [line for report in (watch_report, markers_report) for line in report()]
     VISION.write_text("\n".join(lines) + "\n", encoding="utf-8")
     print("\n".join(lines))
     return 0
