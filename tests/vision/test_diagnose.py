@@ -206,6 +206,34 @@ def test_a_fault_against_the_accepted_view_is_found_and_no_other(
         assert diagnose([spoil(frame)], references=[reference]).faults == (fault,)
 
 
+def lit(frame: Frame, light: npt.NDArray[np.float64]) -> Frame:
+    return np.clip(frame * light, 0, 255).astype(np.uint8)
+
+
+@pytest.mark.real_media
+@pytest.mark.parametrize("name", FIXED)
+@pytest.mark.parametrize("light", ["dimmed", "half-the-lamps", "sunset", "projector"])
+def test_lamps_the_sun_and_a_projector_are_no_fault(real_media: Path, name: str, light: str) -> None:
+    frames, _ = sample(real_media / "intel" / name)
+    height, width = frames[0].shape[:2]
+    reference = make_reference(frames[:3])
+    lamps = np.where(np.arange(width) < width / 2, 0.5, 1.0).astype(np.float32)
+    lights = {
+        "dimmed": np.array([0.5, 0.5, 0.5]),
+        "half-the-lamps": cv2.GaussianBlur(lamps[None], (0, 0), width / 20)[0][None, :, None],
+        "sunset": np.array([0.85, 1.0, 1.08]),
+        "projector": np.ones(3),
+    }
+    for frame in frames[::8]:
+        picture = lit(frame, lights[light])
+        if light == "projector":
+            top, bottom, left, right = (
+                round(n) for n in (0.15 * height, 0.45 * height, 0.3 * width, 0.65 * width)
+            )
+            picture[top:bottom, left:right] = (250, 250, 245)
+        assert diagnose([picture], references=[reference]).faults == ()
+
+
 def test_without_an_accepted_view_what_needs_one_is_not_compared_and_no_pass() -> None:
     diagnosis = diagnose([scene(1), scene(2), scene(3)], [0, 2, 4])
     assert not diagnosis.compared

@@ -12,16 +12,17 @@ from kaozheng_coverage.lens import Lens
 from kaozheng_vision.drift import Drift, estimate_drift
 from kaozheng_vision.picture import Mask, Picture
 from kaozheng_vision.reference import Light, Reference, light_of
-from kaozheng_vision.tiles import STRUCTURE, Tiles, likeness, tile_means, tiles_of
+from kaozheng_vision.tiles import STRUCTURE, Tiles, likeness, recoloured, tile_means, tiles_of
 
 # Correlation with the reference from which a coarse tile is the same thing, and below which it is another: untouched
 # static tiles of real footage have 0.9 and more, other contents -0.5 to 0.4.
 _SAME, _OTHER = 0.8, 0.4
 # A covered tile has less than this share of the structure it had.
 _SMOOTH = 0.35
-# A flat tile beside covered ones is covered too where its colour changed by so much (CIELAB, 8 bit): lamps that are
-# switched change flat tiles alone, and touch none that went missing.
-_OTHER_COLOUR = 20.0
+# A flat tile beside covered ones is covered too where its colour changed by so much (CIELAB), or its luma by so much
+# (share of the reference's): switched lamps change luma to a half.
+_OTHER_COLOUR = 12.0
+_OTHER_LUMA = (0.6, 1.4)
 # A cover hides structure in two tiles at least: one may be a coat.
 _FEWEST_GONE = 2
 # Fewer tiles than this decide nothing: a tenth of the picture.
@@ -37,9 +38,10 @@ class Comparison:
     ----------
     covered : share 0-1 of the picture that is now smooth and shows something else
     sharpness : fine detail against the reference's, ratio, where the same is seen
-    cast : distance of the mean colour from the reference's, where the same is seen; a and b of CIELAB, 8 bit
+    cast : distance of the mean colour from the reference's at the same luma, where the same is seen; a and b of CIELAB
     same : share 0-1 of the reference's tiles with structure that show the same
-    alike : structure of the whole picture against the reference's, ratio: a picture of something else has some
+    alike : structure of the whole picture against the reference's, ratio at the same light: a picture of something
+        else has some
     drift : how far the camera turned; None where too little of the view is found again
     """
 
@@ -113,27 +115,41 @@ def _compare(picture: Picture, new: Tiles, reference: Reference, lens: Lens | No
     known = int(told.sum())
     like = likeness(old, new)
     same = told & (like >= _SAME)
-    shift = new.colours - old.colours
+    shift = recoloured(old, new)
+    light = float(new.mean[scene].mean() / max(float(old.mean[scene].mean()), 1.0)) if scene.any() else 1.0
     return Comparison(
-        covered=_covered(old, new, told & (like < _OTHER), scene) if known >= FEWEST_TILES else None,
+        covered=_covered(old, new, same, told & (like < _OTHER), scene, shift)
+        if known >= FEWEST_TILES
+        else None,
         sharpness=_median(new.detail[same] / np.maximum(old.detail[same], 1e-6)),
-        cast=_length(_median(shift[..., 1][same]), _median(shift[..., 2][same])),
+        cast=_length(_median(shift[..., 0][same]), _median(shift[..., 1][same])),
         same=int(same.sum()) / known if known else 0.0,
-        alike=_ratio(new.structure[scene], old.structure[scene]),
+        alike=_ratio(new.structure[scene], old.structure[scene]) / max(light, 0.05),
         drift=estimate_drift(reference, picture, lens),
     )
 
 
-def _covered(old: Tiles, new: Tiles, other: Mask, scene: Mask) -> float:
-    """The share of the scene in patches that are smooth now and in which structure went missing."""
+def _covered(
+    old: Tiles, new: Tiles, same: Mask, other: Mask, scene: Mask, shift: npt.NDArray[np.float32]
+) -> float:
+    """The share of the scene in patches that are smooth now, in which more structure went missing than stays around
+    them: a person before a wall that was dimmed leaves the wall's edges.
+    """
     smooth = scene & (new.structure < STRUCTURE)
     gone = other & smooth & (new.structure < _SMOOTH * old.structure)
-    recoloured = smooth & (np.linalg.norm(new.colours - old.colours, axis=2) > _OTHER_COLOUR)
-    patches, labels = cv2.connectedComponents((gone | recoloured).astype(np.uint8), connectivity=8)
-    lost = [labels == patch for patch in range(1, patches)]
-    return float(
-        sum(patch.sum() for patch in lost if gone[patch].sum() >= _FEWEST_GONE) / max(scene.sum(), 1)
+    luma = new.mean / np.maximum(old.mean, 1.0)
+    changed = (
+        (np.linalg.norm(shift, axis=2) > _OTHER_COLOUR) | (luma < _OTHER_LUMA[0]) | (luma > _OTHER_LUMA[1])
     )
+    patches, labels = cv2.connectedComponents((gone | (smooth & changed)).astype(np.uint8), connectivity=8)
+    covered = 0
+    for patch in range(1, patches):
+        inside = labels == patch
+        around = cv2.dilate(inside.astype(np.uint8), np.ones((3, 3), np.uint8)) > 0
+        missing = int(gone[inside].sum())
+        if missing >= _FEWEST_GONE and missing > int((same & around).sum()):
+            covered += int(inside.sum())
+    return covered / max(int(scene.sum()), 1)
 
 
 def _median(values: npt.NDArray[np.floating]) -> float | None:

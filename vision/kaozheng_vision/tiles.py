@@ -32,7 +32,7 @@ class Tiles:
     ----------
     structure : mean length of the luma's gradient, levels a small pixel
     detail : mean fine detail over structure: focus, whatever the light
-    colours : (rows, columns, 3) mean lightness, a and b of CIELAB, 8 bit
+    colours : (rows, columns, 3) mean blue, green and red
     scene : true for tiles of which at least half is scene
     coarse : (height, width) the blurred luma
     mean, variance : of ``coarse``
@@ -59,12 +59,10 @@ def tiles_of(picture: Picture) -> Tiles:
     fine = tile_means(np.asarray(cv2.absdiff(grey, cv2.GaussianBlur(grey, (0, 0), _FINE_PX)), np.float32))
     coarse = np.asarray(cv2.GaussianBlur(grey, (0, 0), _COARSE_PX), np.float32)
     mean = tile_means(coarse)
-    # Mean colours of tiles, then CIELAB: a hundredth of the work, and the same but for the root of a sum.
-    colours = cv2.cvtColor(np.rint(tile_means(picture.small)).astype(np.uint8), cv2.COLOR_BGR2LAB)
     return Tiles(
         structure,
         np.asarray(fine / np.maximum(structure, 0.1), np.float32),
-        colours.astype(np.float32),
+        tile_means(picture.small),
         tile_means(picture.scene.astype(np.float32)) >= 0.5,
         coarse,
         mean,
@@ -77,6 +75,20 @@ def likeness(old: Tiles, new: Tiles) -> Floats:
     covariance = tile_means(old.coarse * new.coarse) - old.mean * new.mean
     product = old.variance * new.variance
     return np.where(product > 1.0, covariance / np.sqrt(np.maximum(product, 1e-6)), 0.0).astype(np.float32)
+
+
+def recoloured(old: Tiles, new: Tiles) -> Floats:
+    """How far each tile's colour changed, whatever the light: (rows, columns, 2) of a and b in CIELAB units.
+
+    Both are brought to the reference's luma first: a lamp that is switched changes how much colour there is, not which.
+    """
+    weights = np.array([0.114, 0.587, 0.299], np.float32)  # ITU-R BT.601, as OpenCV's luma
+    luma = np.maximum(old.colours @ weights, 1.0)
+    level = new.colours * (luma / np.maximum(new.colours @ weights, 1.0))[..., None]
+    colours = [
+        cv2.cvtColor(one / np.float32(255), cv2.COLOR_BGR2LAB)[..., 1:] for one in (old.colours, level)
+    ]
+    return np.asarray(colours[1] - colours[0], dtype=np.float32)
 
 
 def tile_means(values: Floats | Frame) -> Floats:
