@@ -14,9 +14,8 @@ import shapely
 
 from kaozheng_coverage.arrays import Array
 from kaozheng_coverage.errors import CoverageError
-from kaozheng_coverage.person import invigilator_id, seat_frame
+from kaozheng_coverage.person import seat_frame
 from kaozheng_coverage.room import Room, Seat, Zone, ZoneKind
-from kaozheng_coverage.targets import Patch
 
 # AprilTag family 36h11 (Wang and Olson 2016): ids 0 to 586; black border and code are 8 modules across, and one module
 # of white around them is part of the marker.
@@ -177,15 +176,6 @@ def marker_place(form: CardForm, marker_m: float) -> tuple[float, float]:
     if form is TENT:
         return SHEET_WIDTH_M / 2 - border_m - marker_m / 2, form.face_m / 2
     return 0.0, border_m + marker_m / 2
-
-
-def face_patch(room: Room, face: CardFace) -> Patch:
-    """A face's marker and half of its white border, as a target: what must be seen whole to be read."""
-    right, up = face.tangents
-    half = face.marker_m * (0.5 + 0.5 / MODULES)
-    own = frozenset(invigilator_id(zone) for zone in card_zones(room) if zone.id == face.label)
-    middle = face.corners.mean(axis=0)
-    return Patch(middle, np.stack([right, up]), shapely.box(-half, -half, half, half), own)
 
 
 def _face(seat: Seat, marker_m: float, marker_id: int, *, far: bool) -> CardFace:
