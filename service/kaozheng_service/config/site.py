@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Annotated, Literal
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
+from kaozheng_coverage.card import DEFAULT_MARKER_M, LEAST_MARKER_M, TALL
 from kaozheng_coverage.distortion import LensModel
 from kaozheng_coverage.profile import Level, Part
 from kaozheng_coverage.room import ZoneKind
@@ -241,6 +242,9 @@ class RoomConfig(Part_):
     obstacles: list[Solid] = Field(default_factory=list)
     seats: Seats | None = Field(default=None, description="none in a secure store")
     zones: list[ZoneEntry] = Field(default_factory=list)
+    card_marker: Annotated[float, Field(ge=LEAST_MARKER_M, le=TALL.most_marker_m)] = Field(
+        default=DEFAULT_MARKER_M, description="side of the marker on this room's desk cards, as printed"
+    )
     cameras: Annotated[list[CameraConfig], Field(min_length=1)]
 
     @model_validator(mode="after")
