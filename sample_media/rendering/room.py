@@ -12,7 +12,7 @@ from rendering import lettering
 from rendering.mesh import Material, Mesh, MeshBuilder
 
 # The tall desk card as it is printed: two sheets of A4 that lean on each other, the middle between their feet so far
-# right of and beyond the desk top's middle as the sitter sees it. Face length is along the paper, to the fold at the foot.
+# right of and beyond the desk top's middle as the sitter sees it. A face's length is along the paper, to its foot.
 CARD_RIGHT_M, CARD_FORWARD_M = 0.46, 0.12
 CARD_WIDTH_M, CARD_FACE_M, CARD_BASE_M = 0.21, 0.245, 0.092
 

@@ -110,8 +110,9 @@ def _detector(method: int) -> cv2.aruco.ArucoDetector:
     parameters.minCornerDistanceRate = 0.03
     parameters.perspectiveRemovePixelPerCell = 8
     parameters.perspectiveRemoveIgnoredMarginPerCell = 0.2
-    # 36h11 has 11 bits between any two codes: three wrong bits are mended, which leaves a wrong id no room
-    # (of the reference photos' markers, none).
+    # 36h11 has 11 bits between any two codes, so that three wrong ones leave the right id the nearest by far. Of 143
+    # real pictures without markers and some 4000 drawn markers none was read wrong; two wrong bits only would lose 2 to
+    # 17% of the markers of 14 to 20 px.
     parameters.errorCorrectionRate = 0.6
     parameters.cornerRefinementMethod = method
     parameters.cornerRefinementWinSize = 3
