@@ -2,21 +2,38 @@
 
 from __future__ import annotations
 
+import json
 import math
 import shutil
+from collections.abc import Mapping
 from datetime import date
 from pathlib import Path
+from typing import Any
 
+import av
+import cv2
 import numpy as np
+import numpy.typing as npt
 import pytest
 import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from kaozheng_coverage.camera import Camera
+from kaozheng_coverage.card import CardFace
+from kaozheng_coverage.pose import change_between, changed
+from kaozheng_coverage.projection import project
+from kaozheng_service.cli import app
 from kaozheng_service.config.calibrated import CalibratedEntry, StatedPose
 from kaozheng_service.config.geometry import room_cameras, stated_camera
 from kaozheng_service.config.site import load_site
 from kaozheng_service.config.site_edit import write_calibrations
 from kaozheng_service.errors import UserError
+from kaozheng_service.inspection.calibration import calibrate_camera, desk_faces, steady_markers
+from kaozheng_vision.probe import ProbeResult
+from scipy.stats import chi2
+from typer.testing import CliRunner
+
+Frame = npt.NDArray[np.uint8]
 
 DEMO = Path(__file__).resolve().parents[2] / "configs" / "demo"
 ROOM = "9-101"
@@ -217,3 +234,149 @@ def test_whatever_was_found_is_read_back_as_it_was(tmp_path_factory, variances, 
         yaml.safe_load(path.read_text(encoding="utf-8"))["rooms"][0]
         == yaml.safe_load((DEMO / "site.yaml").read_text(encoding="utf-8"))["rooms"][0]
     )
+
+
+def seen_by(camera: Camera, faces: Mapping[int, CardFace], places: Mapping[int, int] | None = None) -> Frame:
+    """A grey room with the cards that face the camera; ``places`` puts a marker where another's card should stand."""
+    picture = np.full((2 * camera.lens.height_px, 2 * camera.lens.width_px), 120, np.uint8)
+    dictionary = cv2.aruco.getPredefinedDictionary(cv2.aruco.DICT_APRILTAG_36H11)
+    for number in faces:
+        stands = faces[(places or {}).get(number, number)]
+        pixels = project(camera, stands.corners)
+        sight = np.asarray(camera.position_m) - stands.corners.mean(axis=0)
+        if sight @ stands.normal < 0.45 * np.linalg.norm(sight) or not camera.lens.inside(pixels).all():
+            continue
+        marker = cv2.aruco.generateImageMarker(dictionary, number, 160)
+        sheet = cv2.copyMakeBorder(marker, 30, 30, 30, 30, cv2.BORDER_CONSTANT, value=255)
+        # Drawn at twice the size; OpenCV counts from the middle of a pixel.
+        corners = np.array([[29.5, 29.5], [189.5, 29.5], [189.5, 189.5], [29.5, 189.5]], np.float32)
+        to_picture = cv2.getPerspectiveTransform(corners, (2 * pixels - 0.5).astype(np.float32))
+        size = (picture.shape[1], picture.shape[0])
+        drawn = cv2.warpPerspective(sheet, to_picture, size, flags=cv2.INTER_AREA)
+        inside = cv2.warpPerspective(np.full_like(sheet, 255), to_picture, size) > 127
+        picture[inside] = drawn[inside]
+    half = cv2.resize(picture, (camera.lens.width_px, camera.lens.height_px), interpolation=cv2.INTER_AREA)
+    noise = np.random.default_rng(3).normal(0, 2, half.shape)
+    grey = np.clip(half + noise, 0, 255).astype(np.uint8)
+    return np.repeat(grey[..., None], 3, axis=2)
+
+
+OFF = np.array([0.06, -0.05, 0.04, math.radians(0.8), math.radians(-1.5), math.radians(0.7), 0.006])
+
+
+@pytest.fixture(scope="module")
+def knocked() -> tuple[Camera, Frame]:
+    """Camera front-left of 9-101 some centimetres and degrees off, and what it sees with cards 02 and 06 swapped."""
+    room = load_site(DEMO / "site.yaml").room(ROOM)
+    true = changed(stated_camera(room.camera("front-left")), OFF)
+    return true, seen_by(true, desk_faces(room), {2: 10, 10: 2})
+
+
+@pytest.fixture
+def filmed(site: Path, knocked: tuple[Camera, Frame]) -> Path:
+    """The demo site whose camera front-left plays that picture, and back-right another's file that is not there."""
+    clip = site.parent / "front-left.mp4"
+    with av.open(clip, "w") as container:
+        stream: Any = container.add_stream("libx264", rate=10)
+        stream.width, stream.height, stream.pix_fmt, stream.gop_size = 1920, 1080, "yuv420p", 5
+        stream.options = {"preset": "ultrafast", "crf": "18"}
+        frame = av.VideoFrame.from_ndarray(knocked[1], format="bgr24")
+        for _ in range(12):
+            container.mux(stream.encode(frame))
+        container.mux(stream.encode(None))
+    text = site.read_text(encoding="utf-8")
+    text = text.replace("rtsp://127.0.0.1:8554/9-101/front-left", clip.as_uri())
+    text = text.replace("rtsp://127.0.0.1:8554/9-101/back-right", (site.parent / "none.mp4").as_uri())
+    site.write_text(text, encoding="utf-8")
+    return site
+
+
+def calibrate(site: Path, *arguments: str) -> tuple[int, dict[str, Any]]:
+    done = CliRunner().invoke(
+        app, ["calibrate", "-r", ROOM, "-c", str(site), "--seconds", "1", "--json", *arguments]
+    )
+    assert done.exception is None or isinstance(done.exception, SystemExit), done.output
+    return done.exit_code, json.loads(done.stdout)
+
+
+def test_a_camera_is_calibrated_by_its_picture_and_written(filmed, knocked, tmp_path):
+    code, body = calibrate(filmed, "--camera", "front-left", "--write", "--pictures", str(tmp_path / "seen"))
+    assert (code, body["schema"], body["good"]) == (0, "kaozheng/calibration/1", True)
+    (one,) = body["cameras"]
+    assert (one["verdict"], one["written"]) == ("good", True)
+    # Swapped cards are named, as each stands at the other's place, and do not move the pose.
+    assert {card["seat"] for card in one["cards"] if card["used"] == "elsewhere"} == {"02", "06"}
+    true, room = knocked[0], load_site(filmed).room(ROOM)
+    camera = room_cameras(room)[0]
+    assert math.dist(camera.position_m, true.position_m) < 0.03
+    off = change_between(camera, true)
+    assert np.degrees(np.linalg.norm(off[3:6])) < 0.2
+    assert abs(off[6]) < 0.01
+    # Within three standard deviations by its own covariance, all seven numbers together (chi-squared, 7 of freedom).
+    assert off @ np.linalg.solve(np.array(camera.pose_covariance), off) < chi2.ppf(0.997, 7)
+    assert one["stated"]["position_m"] == list(stated_camera(room.cameras[0]).position_m)
+    picture = cv2.imread(str(tmp_path / "seen" / "9-101-front-left-cards.jpg"))
+    assert picture.shape == (1080, 1920, 3)
+    assert (
+        np.ptp(picture.astype(int), axis=2).max() > 100
+    )  # outlines and arrows are coloured, the room is grey
+
+
+def test_without_write_nothing_is_changed_and_a_camera_without_a_picture_is_no_pass(filmed):
+    before = filmed.read_bytes()
+    code, body = calibrate(filmed)
+    assert (code, body["good"]) == (1, False)
+    good, lost = body["cameras"]
+    assert (good["verdict"], good["written"]) == ("good", False)
+    assert (lost["verdict"], lost["cause"]) == ("cannot_judge", "no_picture")
+    assert "no such file" in lost["reason"]
+    assert filmed.read_bytes() == before
+
+
+def test_a_picture_of_another_size_cannot_be_judged():
+    entry_ = load_site(DEMO / "site.yaml").room(ROOM).camera("front-left")
+    small = ProbeResult(
+        width=1280, height=720, size_matches=False, frames=(np.zeros((720, 1280, 3), np.uint8),)
+    )
+    found = calibrate_camera(entry_, {}, small)
+    assert not found.good
+    assert "1280x720, the site file says 1920x1080" in found.problem
+
+
+def test_an_empty_room_gives_no_pose(knocked):
+    config = load_site(DEMO / "site.yaml").room(ROOM)
+    empty = np.full((1080, 1920, 3), 120, np.uint8)
+    probe = ProbeResult(width=1920, height=1080, size_matches=True, frames=(empty,))
+    found = calibrate_camera(config.camera("front-left"), desk_faces(config), probe)
+    assert not found.good
+    assert found.result is not None
+    assert found.result.camera is None
+    assert "0 cards" in found.result.reason
+
+
+@pytest.mark.parametrize(
+    ("arguments", "mend"),
+    [
+        (["--room", "nowhere"], "it has 9-201, 9-101"),
+        (["--room", ROOM, "--camera", "side"], "it has front-left, back-right"),
+    ],
+)
+def test_bad_usage_says_the_mend(arguments, mend):
+    done = CliRunner().invoke(app, ["calibrate", "-c", str(DEMO / "site.yaml"), *arguments])
+    assert isinstance(done.exception, UserError)  # which end with 2: see test_commands
+    assert mend in str(done.exception)
+
+
+def test_of_several_pictures_the_median_counts_and_two_cards_of_one_number_stay_two(knocked):
+    crop = knocked[1][300:700, 500:900]
+    once = {marker.id: marker for marker in steady_markers([crop])}
+    hidden = crop.copy()
+    hidden[:, :200] = 90
+    assert len(steady_markers([hidden])) < len(once)
+    again = {marker.id: marker for marker in steady_markers([hidden, crop, crop])}
+    assert again.keys() == once.keys()
+    for number, marker in once.items():
+        assert np.abs(again[number].corners_px - marker.corners_px).max() < 0.2
+    number, marker = next(iter(once.items()))
+    twins = np.concatenate([crop, crop], axis=1)
+    assert [one.id for one in steady_markers([twins, twins])].count(number) == 2

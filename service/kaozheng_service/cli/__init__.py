@@ -9,8 +9,11 @@ import structlog
 from kaozheng_coverage.errors import CoverageError
 from kaozheng_vision.errors import VisionError
 
+from kaozheng_service.cli.calibrate_commands import calibrate
 from kaozheng_service.cli.commands import app
 from kaozheng_service.errors import ServiceError, UserError
+
+app.command()(calibrate)
 
 
 def main() -> None:

@@ -11,8 +11,10 @@ from kaozheng_coverage.camera import Camera
 from kaozheng_coverage.outline import seat_outline, zone_outline
 from kaozheng_coverage.room import Room
 from kaozheng_coverage.verdict import RoomVerdict
+from kaozheng_vision.errors import VisionError
 from kaozheng_vision.overlay import draw_outlines
 from kaozheng_vision.reading import Frame
+from kaozheng_vision.view_pair import view_pair
 
 # 178 mm of paper at 170 dots an inch, and about 150 kB as JPEG: ten cameras stay under 2 MB.
 WIDTH_PX = 1200
@@ -28,6 +30,31 @@ def write_picture(frame: Frame, room: Room, camera: Camera, verdict: RoomVerdict
     small = cv2.resize(frame, (WIDTH_PX, height_px), interpolation=cv2.INTER_AREA)
     scale = np.array([WIDTH_PX / camera.lens.width_px, height_px / camera.lens.height_px])
     outcomes = {target.id: target.outcome for target in verdict.targets}
+    outlines = predicted_outlines(room, camera, scale)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    picture = draw_outlines(np.asarray(small, dtype=np.uint8), outlines, outcomes)
+    _write_jpeg(picture, path)
+    return path
+
+
+def write_pair(today: Frame, accepted: Frame, folder: Path, camera_id: str) -> None:
+    """The day's view and the accepted one as two pictures of one size, to lie over each other, and where they differ.
+
+    As they are, not turned back: a camera that moved shows. Nothing where both have different shapes, which the
+    diagnosis says.
+    """
+    try:
+        pair = view_pair(today, accepted)
+    except VisionError:
+        return
+    for name, picture in (("today", pair.today), ("accepted", pair.reference), ("difference", pair.heat)):
+        _write_jpeg(picture, folder / f"{camera_id}.{name}.jpg")
+
+
+def predicted_outlines(
+    room: Room, camera: Camera, scale: npt.NDArray[np.float64]
+) -> dict[str, dict[str, npt.NDArray[np.float64]]]:
+    """By seat number or zone id, and by part, (N, 2) pixels of a picture ``scale`` (x, y) times the camera's."""
     outlines: dict[str, dict[str, npt.NDArray[np.float64]]] = {}
     for seat in room.seats:
         outlines[seat.number] = {
@@ -35,10 +62,11 @@ def write_picture(frame: Frame, room: Room, camera: Camera, verdict: RoomVerdict
         }
     for zone in room.zones:
         outlines[zone.id] = {zone.id: zone_outline(zone, camera) * scale}
-    path.parent.mkdir(parents=True, exist_ok=True)
-    picture = draw_outlines(np.asarray(small, dtype=np.uint8), outlines, outcomes)
+    return outlines
+
+
+def _write_jpeg(picture: Frame, path: Path) -> None:
     done, data = cv2.imencode(".jpg", picture, [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY])
     if not done:
         raise ValueError(f"{path.name}: the picture could not be encoded as JPEG")
     path.write_bytes(data.tobytes())
-    return path
