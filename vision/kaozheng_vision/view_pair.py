@@ -24,6 +24,8 @@ _SMOOTH_PX = 2.0
 HOTTEST = 60.0
 # Below this nothing is coloured. On untouched footage of one scene 99% of pixels differ by less than 3 grey levels.
 COLDEST = 8.0
+# Added before a ratio of luma is taken: black is noise.
+_DARK_LEVELS = 8.0
 _LEGEND_SHARE = 0.035
 
 
@@ -139,9 +141,9 @@ def _heat(today: Frame, reference: Frame) -> tuple[Frame, float]:
         cv2.GaussianBlur(np.asarray(cv2.cvtColor(one, cv2.COLOR_BGR2GRAY), np.float32), (0, 0), _SMOOTH_PX)
         for one in (today, reference)
     )
-    # Lamps and exposure change the whole picture: what is left when level and contrast are brought together.
-    contrast = np.clip(_spread(then) / max(_spread(now), 1e-3), 0.25, 4.0)
-    off = np.abs((now - np.median(now)) * contrast - (then - np.median(then)))
+    # Lamps and exposure brighten the whole picture by one factor: the commonest one, so that a cover over most of the
+    # lens does not pass for a change of light.
+    off = np.abs(now / _gain(now, then) - then)
     share = np.clip((off - COLDEST) / (HOTTEST - COLDEST), 0, 1)
     colours = cv2.applyColorMap((share * 255).astype(np.uint8), cv2.COLORMAP_INFERNO).astype(np.float32)
     sharp = np.asarray(cv2.cvtColor(reference, cv2.COLOR_BGR2GRAY), np.float32)
@@ -153,9 +155,12 @@ def _heat(today: Frame, reference: Frame) -> tuple[Frame, float]:
     return heat, float((share > 0.5).mean())
 
 
-def _spread(grey: npt.NDArray[Any]) -> float:
-    low, high = np.quantile(grey, [0.1, 0.9])
-    return float(high - low)
+def _gain(now: npt.NDArray[Any], then: npt.NDArray[Any]) -> float:
+    """The factor of light that most pixels agree on, to a fiftieth."""
+    ratios = np.log((now + _DARK_LEVELS) / (then + _DARK_LEVELS))
+    counts, edges = np.histogram(ratios, bins=151, range=(-1.51, 1.51))
+    peak = int(np.argmax(np.convolve(counts, np.ones(3), mode="same")))
+    return float(np.exp((edges[peak] + edges[peak + 1]) / 2))
 
 
 def _draw_scale(heat: Frame) -> None:

@@ -27,7 +27,7 @@ from kaozheng_service.errors import ServiceError, UserError
 from kaozheng_service.evidence.records import Inspected
 from kaozheng_service.inspection.looking import Sighting, look_at, lost_by_turning
 from kaozheng_service.inspection.outcome import propose
-from kaozheng_service.inspection.pictures import write_picture
+from kaozheng_service.inspection.pictures import write_pair, write_picture
 from kaozheng_service.inspection.playback import play_back
 from kaozheng_service.inspection.references import keep_view
 from kaozheng_service.inspection.result import (
@@ -218,6 +218,8 @@ def _describe_cameras(
                 result.frames[-1], geometry, seen.camera, verdict, folder / f"{camera_id}.jpg"
             )
             view = keep_view(station, inspection_id, camera_id, result.frames)
+            if seen.accepted is not None:
+                write_pair(result.frames[-1], seen.accepted.frame, folder, camera_id)
         found.append(
             CameraInspection(
                 camera_id,

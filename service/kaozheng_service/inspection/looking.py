@@ -13,6 +13,7 @@ from kaozheng_coverage.verdict import Outcome
 from kaozheng_vision.diagnose import Diagnosis, Fault, Finding, Judgement, diagnose
 from kaozheng_vision.drift import drifted
 from kaozheng_vision.probe import ProbeResult
+from kaozheng_vision.reference import Reference
 
 from kaozheng_service.config.geometry import room_cameras
 from kaozheng_service.config.site import RoomConfig
@@ -39,13 +40,14 @@ class Sighting:
     """One camera: its diagnosis, the inspections whose views it was held against, and where it now looks.
 
     ``camera`` is the stated one, turned by what was measured where it moved. ``verified`` is whether its picture can
-    stand for the model.
+    stand for the model. ``accepted`` is the view of its light that it was held against, if there is one.
     """
 
     diagnosis: Diagnosis
     compared_with: tuple[str, ...]
     camera: Camera
     verified: bool
+    accepted: Reference | None = None
 
 
 def look_at(station: Station, room: RoomConfig, probes: Mapping[str, ProbeResult]) -> dict[str, Sighting]:
@@ -73,7 +75,9 @@ def look_at(station: Station, room: RoomConfig, probes: Mapping[str, ProbeResult
             and not BLIND.intersection(diagnosis.faults)
             and not (moved and diagnosis.drift is None)
         )
-        found[entry.id] = Sighting(diagnosis, tuple(file.inspection_id for file in files), camera, verified)
+        accepted = next((view for view in views if view.light is diagnosis.light), None)
+        compared = tuple(file.inspection_id for file in files)
+        found[entry.id] = Sighting(diagnosis, compared, camera, verified, accepted)
     return found
 
 
