@@ -28,7 +28,13 @@ from kaozheng_service.config.geometry import room_cameras, stated_camera
 from kaozheng_service.config.site import load_site
 from kaozheng_service.config.site_edit import write_calibrations
 from kaozheng_service.errors import UserError
-from kaozheng_service.inspection.calibration import calibrate_camera, desk_faces, steady_markers
+from kaozheng_service.inspection.calibration import (
+    calibrate_camera,
+    calibration_json,
+    card_marks,
+    desk_faces,
+    steady_markers,
+)
 from kaozheng_vision.probe import ProbeResult
 from scipy.stats import chi2
 from typer.testing import CliRunner
@@ -304,6 +310,7 @@ def test_a_camera_is_calibrated_by_its_picture_and_written(filmed, knocked, tmp_
     assert (code, body["schema"], body["good"]) == (0, "kaozheng/calibration/1", True)
     (one,) = body["cameras"]
     assert (one["verdict"], one["written"]) == ("good", True)
+    assert one["cards_seen"] == len(one["cards"]) >= 12
     # Swapped cards are named, as each stands at the other's place, and do not move the pose.
     assert {card["seat"] for card in one["cards"] if card["used"] == "elsewhere"} == {"02", "06"}
     true, room = knocked[0], load_site(filmed).room(ROOM)
@@ -352,6 +359,17 @@ def test_an_empty_room_gives_no_pose(knocked):
     assert found.result is not None
     assert found.result.camera is None
     assert "0 cards" in found.result.reason
+
+
+def test_cards_that_give_no_pose_are_counted_and_drawn_where_they_were_found(knocked):
+    config = load_site(DEMO / "site.yaml").room(ROOM)
+    one_corner = np.full_like(knocked[1], 120)
+    one_corner[300:700, 500:900] = knocked[1][300:700, 500:900]
+    probe = ProbeResult(width=1920, height=1080, size_matches=True, frames=(one_corner,))
+    found = calibrate_camera(config.camera("front-left"), desk_faces(config), probe)
+    assert found.result is not None
+    assert found.result.camera is None
+    assert calibration_json(ROOM, [found], [])["cameras"][0]["cards_seen"] == len(card_marks(found)) > 0
 
 
 @pytest.mark.parametrize(

@@ -125,8 +125,7 @@ def _print(name: str, found: Sequence[CameraCalibration], config: Path, written:
 def _cards(one: CameraCalibration) -> str:
     if one.result is None:
         return ""
-    used, all_ = len(one.result.inliers), len(one.result.outliers) + len(one.result.unsharp)
-    return f"{used} of {used + all_}"
+    return f"{len(one.result.inliers)} of {len(one.sightings)}"
 
 
 def _change(one: CameraCalibration) -> str:

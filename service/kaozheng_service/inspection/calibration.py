@@ -43,7 +43,8 @@ _PLACES = 4
 class CameraCalibration:
     """One camera. ``result`` is None where no picture could be had; then ``problem`` says why and what to do.
 
-    ``stated`` is the camera as measured by hand; ``frame`` the last picture, (height, width, 3) BGR.
+    ``stated`` is the camera as measured by hand; ``frame`` the last picture, (height, width, 3) BGR; ``sightings`` the
+    cards that were found, used or not.
     """
 
     camera_id: str
@@ -51,6 +52,7 @@ class CameraCalibration:
     result: PoseCalibration | None = None
     problem: str = ""
     frame: Frame | None = None
+    sightings: tuple[tuple[CardFace, Marker], ...] = ()
 
     @property
     def good(self) -> bool:
@@ -112,8 +114,9 @@ def calibrate_camera(
         )
         return CameraCalibration(entry.id, stated, problem=problem, frame=probe.frames[-1])
     markers = steady_markers(_some(probe.frames))
-    sightings = [(faces[marker.id], marker) for marker in markers if marker.id in faces]
-    return CameraCalibration(entry.id, stated, calibrate_pose(stated, sightings), frame=probe.frames[-1])
+    sightings = tuple((faces[marker.id], marker) for marker in markers if marker.id in faces)
+    result = calibrate_pose(stated, sightings)
+    return CameraCalibration(entry.id, stated, result, frame=probe.frames[-1], sightings=sightings)
 
 
 def desk_faces(room: RoomConfig) -> dict[int, CardFace]:
@@ -184,7 +187,7 @@ def write_overlays(
         size = np.array([one.frame.shape[1], one.frame.shape[0]])
         outlines = predicted_outlines(geometry, camera, size / [camera.lens.width_px, camera.lens.height_px])
         picture = draw_outlines(np.asarray(one.frame, np.uint8), outlines, outcomes)
-        picture = draw_cards(picture, card_marks(one.result))
+        picture = draw_cards(picture, card_marks(one))
         done, data = cv2.imencode(".jpg", picture, [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY])
         if not done:
             raise ValueError(f"{one.camera_id}: the picture could not be encoded as JPEG")
@@ -194,10 +197,11 @@ def write_overlays(
     return paths
 
 
-def card_marks(result: PoseCalibration | None) -> list[CardMark]:
-    """A calibration's cards to be drawn."""
-    if result is None:
-        return []
+def card_marks(one: CameraCalibration) -> list[CardMark]:
+    """The cards of one camera to be drawn; without a pose only where they were found."""
+    result = one.result
+    if result is None or result.camera is None:
+        return [CardMark(face.label, marker.corners_px) for face, marker in one.sightings]
     return [
         CardMark(card.label, card.seen_px, card.expected_px, agrees)
         for cards, agrees in ((result.inliers, True), (result.outliers, False), (result.unsharp, None))
@@ -221,6 +225,7 @@ def _camera_json(one: CameraCalibration, written: bool) -> dict[str, Any]:
     result = one.result
     body: dict[str, Any] = {
         "camera": one.camera_id,
+        "cards_seen": len(one.sightings),
         "verdict": "cannot_judge" if result is None else result.verdict.value,
         "cause": "no_picture" if result is None else result.cause.value if result.cause else None,
         "reason": one.problem if result is None else result.reason,
