@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import copy
+import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -47,7 +49,11 @@ def write_calibrations(path: Path, room_id: str, found: Mapping[str, CalibratedE
     try:
         with partial.open("w", encoding="utf-8", newline="") as file:
             file.write(mark + text)
-        partial.chmod(target.stat().st_mode)
+        rights = target.stat()
+        partial.chmod(rights.st_mode)
+        # Run by root, the file stays its owner's; anyone else may not give files away, and need not.
+        with contextlib.suppress(PermissionError):
+            os.chown(partial, rights.st_uid, rights.st_gid)
         _read_back(partial, path)
         if Document(partial).data != wanted:
             raise UserError(
