@@ -17,7 +17,7 @@ from kaozheng_service.evidence.records import Marked
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks import probe
+from benchmarks import pose, probe
 from benchmarks.coverage import growth, ten_rooms, verdicts
 from benchmarks.markers import markers_report
 from benchmarks.timing import Rows, median
@@ -32,7 +32,7 @@ def main() -> int:
     table = Table(
         "what", "seconds", "ratio", "against", title="medians; a ratio compares two things done in this run"
     )
-    for rows in (verdicts(), growth(), ten_rooms(), _log(), _hashing(), probe.run()):
+    for rows in (verdicts(), growth(), ten_rooms(), _log(), _hashing(), probe.run(), pose.run()):
         for what, seconds, ratio, against in rows:
             table.add_row(what, f"{seconds:.4f}", f"{ratio:.2f}", against)
     Console(width=120).print(table)

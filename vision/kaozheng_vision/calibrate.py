@@ -40,6 +40,9 @@ _LOOSE_CM = 10.0
 _REFUTED = 2 * math.log(1000)
 # One in ten thousand cards that stand where they should is taken for one that does not.
 _OUTLIER = float(chi2.ppf(0.9999, 8))
+# Cards may all be off so many times more than survey and detector say: desks surveyed to 2 cm that stand 6 cm off are
+# badly measured, and beyond it they are not the plan's.
+_MOST_WORSE = 3.0
 # What a corner may be off that was found wrongly, by blur or a shadow: 1.8 px at most, of 400 on the pose bench. A card
 # that this explains is not used, and not said to stand wrong.
 _BAD_CORNER_PX = 2.0
@@ -217,11 +220,11 @@ def _settled(cards: Cards, lens: Lens, start: Pose, prior: Noise) -> _Answer:
     for _ in range(_MOST_PASSES):
         squared = misfit(cards, lens, pose, noise).squared
         # The median: what desks and pixels are really off by shows through cards that stand wrong.
-        scale = max(1.0, float(np.median(squared[inliers])) / float(chi2.median(8)))
-        agree = squared < _OUTLIER * scale
+        scale = float(np.median(squared[inliers])) / float(chi2.median(8))
+        agree = squared < _OUTLIER * min(max(1.0, scale), _MOST_WORSE**2)
+        settled, inliers = bool((agree == inliers).all()), agree
         if np.count_nonzero(agree) < FEWEST_CARDS:
             break
-        settled, inliers = bool((agree == inliers).all()), agree
         noise = _learned(cards.only(inliers), lens, pose, prior)
         pose = fit(cards.only(inliers), lens, pose, noise, robust=False)
         if settled:
