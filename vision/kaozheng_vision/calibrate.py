@@ -32,8 +32,8 @@ MOST_RMS_PX = 1.0
 MOST_HELD_OUT_CM = 5.0
 # Seven unknowns are known from one card; with six, two may stand wrong and four still outvote them.
 FEWEST_CARDS = 6
-# Cards within a band so narrow (root mean square, metres, across its length) are one row: how the camera swings about it
-# shows in the height of the markers alone. Two rows 1.1 m apart, the closest that people sit, have 0.55 m.
+# Cards within a band so narrow (root mean square, metres, across its length) are one row: how the camera swings about
+# it shows in the height of the markers alone. Two rows 1.1 m apart, the closest that people sit, have 0.55 m.
 _NARROW_M = 0.3
 # On the bench's rooms cards that fill less of the picture leave the camera's place open by 6 to 11 cm (two standard
 # deviations), those that fill 10% by 3 to 4 cm.
