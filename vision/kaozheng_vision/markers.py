@@ -99,6 +99,14 @@ def repeated(markers: Iterable[Marker]) -> tuple[int, ...]:
     return tuple(sorted({number for number in ids if ids.count(number) > 1}))
 
 
+def marker_modules(number: int) -> npt.NDArray[np.bool_]:
+    """The modules of a marker as one reads it: (8, 8), true where black. Raises IndexError for an id of none."""
+    dictionary = cv2.aruco.getPredefinedDictionary(cv2.aruco.DICT_APRILTAG_36H11)
+    if not 0 <= number < len(dictionary.bytesList):
+        raise IndexError(f"36h11 has no marker {number}")
+    return np.equal(cv2.aruco.generateImageMarker(dictionary, number, MODULES), 0)
+
+
 def _detector(method: int) -> cv2.aruco.ArucoDetector:
     parameters = cv2.aruco.DetectorParameters()
     parameters.adaptiveThreshWinSizeMin = 5

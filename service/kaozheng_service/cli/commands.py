@@ -11,6 +11,7 @@ from typing import Annotated, Any
 import typer
 from kaozheng_coverage.verdict import Outcome
 
+from kaozheng_service.cli.card_commands import print_cards
 from kaozheng_service.cli.reference_commands import reference_app
 from kaozheng_service.cli.room_commands import room_app
 from kaozheng_service.config.site import RoomConfig, Site, load_room, load_site
@@ -25,6 +26,7 @@ app = typer.Typer(
 
 app.add_typer(room_app, name="room")
 app.add_typer(reference_app, name="reference")
+app.command("cards")(print_cards)
 
 ConfigOption = Annotated[Path, typer.Option("--config", "-c", help="the site file", envvar="KAOZHENG_SITE")]
 JsonOption = Annotated[bool, typer.Option("--json", help="print JSON for programs instead of words")]
