@@ -12,7 +12,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 import pytest
-from kaozheng_vision.markers import Marker, find_markers, repeated
+from kaozheng_vision.markers import Marker, find_markers, marker_modules, repeated
 
 Array = npt.NDArray[np.float64]
 Grey = npt.NDArray[np.uint8]
@@ -185,3 +185,15 @@ def test_real_footage_of_desks_and_people_without_markers_holds_none(real_media)
     with av.open(real_media / "intel" / "one-by-one-person-detection.mp4") as container:
         for frame in itertools.islice(container.decode(video=0), 0, 401, 400):
             assert find_markers(np.asarray(frame.to_ndarray(format="gray"), np.uint8)) == ()
+
+
+def test_the_modules_that_are_printed_are_those_that_are_read():
+    for number in (0, 1, 300, 586):
+        black = marker_modules(number)
+        assert black[[0, -1]].all(), "a border of one module"
+        assert black[:, [0, -1]].all()
+        page = np.kron(np.pad(~black, 2, constant_values=True), np.ones((10, 10))) * 255
+        assert [marker.id for marker in find_markers(page.astype(np.uint8))] == [number]
+    for number in (-1, 587):
+        with pytest.raises(IndexError):
+            marker_modules(number)
