@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import cv2
@@ -12,7 +13,7 @@ from kaozheng_coverage.camera import Camera
 from kaozheng_coverage.card import MODULES, CardFace, card_faces
 from kaozheng_coverage.distortion import LensModel
 from kaozheng_coverage.lens import Lens, calibrated_lens, fit_lens
-from kaozheng_coverage.pose import changed
+from kaozheng_coverage.pose import changed, turn
 from kaozheng_coverage.projection import axes, project
 from kaozheng_coverage.room import Desk, Room, Seat
 from kaozheng_vision.markers import Marker, find_markers
@@ -31,6 +32,8 @@ HIDDEN = 0.15
 # The stated pose is off by so much (standard deviations, each way).
 OFF_M, OFF_DEG = 0.10, 3.0
 DESK_DEG = 1.0
+# Cards are put down and folded by hand, and printed a little larger or smaller, all alike.
+CARD_TURN_DEG, CARD_LEAN_DEG, PRINT = 3.0, 2.0, 0.01
 _SUBPIXELS = 4
 _BLUR_PX = 0.7
 _NOISE = 3.0
@@ -76,8 +79,8 @@ def trial(seed: int, desk_m: float, desk_deg: float = DESK_DEG) -> Trial:
     lens = _lens(seed, random)
     stated = Camera("camera", _point3(place), _point3(aim), lens, float(random.normal(0, 0.5)))
     zoom = math.log(1 + random.uniform(-lens.spread / 2, lens.spread / 2))
-    turn = random.normal(0.0, math.radians(OFF_DEG), 3)
-    true = changed(stated, np.array([*random.normal(0.0, OFF_M, 3), *turn, zoom]))
+    turned = random.normal(0.0, math.radians(OFF_DEG), 3)
+    true = changed(stated, np.array([*random.normal(0.0, OFF_M, 3), *turned, zoom]))
     stands = replace(
         room,
         seats=tuple(
@@ -89,7 +92,21 @@ def trial(seed: int, desk_m: float, desk_deg: float = DESK_DEG) -> Trial:
             for seat in seats
         ),
     )
-    return Trial(seed, room, stated, true, card_faces(room), card_faces(stands))
+    return Trial(seed, room, stated, true, card_faces(room), _by_hand(card_faces(stands), random))
+
+
+def _by_hand(faces: Sequence[CardFace], random: np.random.Generator) -> tuple[CardFace, ...]:
+    """Cards as they really stand and were printed."""
+    printed = 1 + random.normal(0, PRINT)
+    found = []
+    for face in faces:
+        middle = face.corners.mean(axis=0)
+        facing = face.normal[:2] / np.linalg.norm(face.normal[:2])
+        lean = math.radians(random.normal(0, CARD_LEAN_DEG)) * np.array([-facing[1], facing[0], 0.0])
+        upright = math.radians(random.normal(0, CARD_TURN_DEG)) * np.array([0.0, 0.0, 1.0])
+        corners = middle + printed * (face.corners - middle) @ (turn(upright) @ turn(lean)).T
+        found.append(replace(face, corners_m=tuple(_point3(corner) for corner in corners)))
+    return tuple(found)
 
 
 def _lens(seed: int, random: np.random.Generator) -> Lens:

@@ -14,7 +14,7 @@ from kaozheng_coverage.camera import Camera
 from kaozheng_coverage.card import CardFace, card_faces
 from kaozheng_coverage.distortion import LensModel
 from kaozheng_coverage.lens import Lens, calibrated_lens, fit_lens
-from kaozheng_coverage.pose import change_between, changed, posed
+from kaozheng_coverage.pose import change_between, changed, posed, turn
 from kaozheng_coverage.projection import axes, project
 from kaozheng_coverage.robustness import Survey
 from kaozheng_coverage.room import Desk, Room, Seat
@@ -58,14 +58,29 @@ def seen(true: Camera, place: Room, *, noise_px: float = 0.05, seed: int = 1) ->
     return found
 
 
+def by_hand(sightings: Sightings, true: Camera, *, printed: float, careful: bool, seed: int = 1) -> Sightings:
+    """The same cards as people print, fold and put them: of another size, and where not careful turned and leant."""
+    random = np.random.default_rng((seed, 8))
+    found = []
+    for face, marker in sightings:
+        middle = face.corners.mean(axis=0)
+        across = (face.corners[1] - face.corners[0]) / np.linalg.norm(face.corners[1] - face.corners[0])
+        angles = np.zeros(2) if careful else np.radians(random.normal(0, (3.0, 2.0)))
+        turned = turn(np.array([0, 0, angles[0]])) @ turn(angles[1] * across)
+        corners = middle + printed * (face.corners - middle) @ turned.T
+        noise_px = marker.corners_px - project(true, face.corners)
+        found.append((face, Marker(marker.id, project(true, corners) + noise_px)))
+    return found
+
+
 def as_it_stands(plan: Room, *, desk_m: float, desk_deg: float, seed: int) -> Room:
     """The room with its desks off the plan by so much (standard deviations)."""
     random = np.random.default_rng((seed, 7))
 
     def shifted(seat: Seat) -> Seat:
-        right, forward, turn = random.normal(0, 1, 3) * (desk_m, desk_m, desk_deg)
+        right, forward, bearing = random.normal(0, 1, 3) * (desk_m, desk_m, desk_deg)
         centre = (seat.centre[0] + float(right), seat.centre[1] + float(forward))
-        return replace(seat, centre=centre, bearing_deg=seat.bearing_deg + float(turn))
+        return replace(seat, centre=centre, bearing_deg=seat.bearing_deg + float(bearing))
 
     return replace(plan, seats=tuple(shifted(seat) for seat in plan.seats))
 
@@ -116,10 +131,10 @@ def test_moving_and_turning_the_whole_room_moves_the_pose_with_it(
     bearing_deg: float, shift: tuple[float, float]
 ) -> None:
     angle = math.radians(bearing_deg)
-    turn = np.array([[math.cos(angle), math.sin(angle)], [-math.sin(angle), math.cos(angle)]])
+    turned = np.array([[math.cos(angle), math.sin(angle)], [-math.sin(angle), math.cos(angle)]])
 
     def moved_point(point: tuple[float, ...]) -> tuple[float, ...]:
-        x, y = turn @ np.asarray(point[:2]) + shift
+        x, y = turned @ np.asarray(point[:2]) + shift
         return (float(x), float(y), *point[2:])
 
     plan = room(3, 4)
@@ -136,7 +151,7 @@ def test_moving_and_turning_the_whole_room_moves_the_pose_with_it(
     assert here.verdict is there.verdict
     # The error of the pose as the room has it turns with the room; in the camera's own axes it is the same.
     first, second = found_off(here, changed(STATED, OFF)), found_off(there, changed(stated, OFF))
-    assert turn @ first[:2] == pytest.approx(second[:2], abs=2e-3)
+    assert turned @ first[:2] == pytest.approx(second[:2], abs=2e-3)
     assert first[2:] == pytest.approx(second[2:], abs=1e-3)
 
 
@@ -207,6 +222,15 @@ def test_too_few_cards_a_single_row_and_a_corner_of_the_picture_give_no_pose() -
     corner = calibrate_pose(far, seen(far, room(), noise_px=0.0))
     assert (corner.verdict, corner.cause) == (PoseVerdict.CANNOT_JUDGE, PoseCause.IN_A_CORNER)
     assert calibrate_pose(STATED, []).cause is PoseCause.TOO_FEW
+
+
+@pytest.mark.parametrize("printed", [0.94, 1.03])
+def test_markers_printed_at_another_size_do_not_move_the_pose(printed: float) -> None:
+    true = changed(STATED, OFF)
+    result = calibrate_pose(STATED, by_hand(seen(true, room()), true, printed=printed, careful=True))
+    assert result.verdict is PoseVerdict.GOOD
+    assert result.printed == pytest.approx(printed, abs=0.005)
+    assert np.linalg.norm(found_off(result, true)[:3]) < 0.02
 
 
 def test_no_pose_is_given_where_another_one_explains_the_picture_as_well() -> None:
@@ -283,7 +307,9 @@ def test_the_covariance_is_what_many_worlds_scatter_by() -> None:
         real = as_it_stands(plan, desk_m=0.02, desk_deg=1.0, seed=world)
         zoom = math.log(1 + random.normal(0, noise.zoom))
         here = changed(true, np.array([0, 0, 0, 0, 0, 0, zoom]))
-        cards = Cards.of(with_labels_of(plan, seen(here, real, noise_px=0.1, seed=world)))
+        shown = seen(here, real, noise_px=0.1, seed=world)
+        shown = by_hand(shown, here, printed=1 + random.normal(0, 0.02), careful=False, seed=world)
+        cards = Cards.of(with_labels_of(plan, shown))
         start = Pose(np.asarray(true.position_m), np.asarray(axes(true)))
         pose = fit(cards, WIDE, start, noise, robust=False)
         camera = replace(

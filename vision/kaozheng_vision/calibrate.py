@@ -101,7 +101,7 @@ def calibrate_pose(
         return _cannot(
             PoseCause.DISAGREE,
             f"only {seen} of {len(cards)} cards agree on one place of the camera: check that each stands on its own "
-            "desk, and the plan",
+            "desk, the plan, and that the markers were printed at their size",
         )
     refused = _too_little([one for one, ok in zip(sightings, best.inliers, strict=True) if ok], camera.lens)
     if refused is not None:
@@ -169,17 +169,18 @@ def _learned(cards: Cards, lens: Lens, pose: Pose, prior: Noise) -> Noise:
 
     Notes
     -----
-    Of each card's eight numbers three lie where its desk would shift them and five where only pixels do. Their mean
-    squares against the expected ones correct the two variances, the stated ones counting as ``_TRUST`` numbers (the
-    mean of a scaled inverse chi-squared prior); the pose took six numbers of the first kind.
+    Of each card's eight numbers two lie where its desk would shift it along the floor, two where the card would turn or
+    lean, and four where only pixels do. Mean squares of the first and the last correct the two variances, the stated
+    ones counting as ``_TRUST`` numbers (the mean of a scaled inverse chi-squared prior); the pose took six numbers of
+    the first kind.
     """
     noise = prior
-    by_pixels, by_desks = 5 * len(cards), max(3 * len(cards) - 6, 1)
+    by_pixels, by_desks = 4 * len(cards), max(2 * len(cards) - 6, 1)
     for _ in range(3):
         now = misfit(cards, lens, pose, noise)
-        pixel = noise.pixel_px**2 * float((now.squared - now.by_desk).sum()) / by_pixels
+        pixel = noise.pixel_px**2 * float(now.by_pixels.sum()) / by_pixels
         desk = (
-            float(now.by_desk.sum()) / by_desks * (noise.desk_m / prior.desk_m) ** 2 if prior.desk_m else 0.0
+            float(now.by_shift.sum()) / by_desks * (noise.desk_m / prior.desk_m) ** 2 if prior.desk_m else 0.0
         )
         factor = math.sqrt((_TRUST + desk * by_desks) / (_TRUST + by_desks))
         noise = replace(
@@ -229,7 +230,7 @@ def _described(
 ) -> PoseCalibration:
     lens, pose, used = camera.lens, answer.pose, cards.only(answer.inliers)
     # The noise itself was learned from few numbers: the covariance of Student's t with as many degrees of freedom.
-    known = _TRUST + 3 * len(used) - 6
+    known = _TRUST + 2 * len(used) - 6
     full = covariance_of(used, lens, pose, answer.noise) * (known / (known - 2))
     loose_cm = 200 * math.sqrt(float(np.linalg.eigvalsh(full[:3, :3])[-1]))
     if not loose_cm <= _LOOSE_CM:
@@ -273,6 +274,7 @@ def _described(
         rms_px=rms_px,
         held_out_cm=held_out_cm,
         desk_cm=100 * answer.noise.desk_m,
+        printed=pose.printed,
         zoom=pose.zoom,
         zoom_sd=pose.zoom * math.sqrt(float(full[6, 6])),
         pan_deg=math.degrees(math.atan2(float(turn[0]), float(turn[2]))),

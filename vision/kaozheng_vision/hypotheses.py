@@ -69,7 +69,7 @@ def mirrored(cards: Cards, pose: Pose) -> Pose:
     sight = centre / np.linalg.norm(centre)
     turn = _between(normal, 2 * (normal @ sight) * sight - normal)
     rotation = turn @ pose.rotation
-    return Pose(middle - rotation.T @ centre, rotation, pose.zoom)
+    return Pose(middle - rotation.T @ centre, rotation, pose.zoom, pose.printed)
 
 
 def off_m(cards: Cards, lens: Lens, pose: Pose) -> Array:

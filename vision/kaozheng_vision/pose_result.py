@@ -64,6 +64,7 @@ class PoseCalibration:
     held_out_cm : root mean square distance, in the room, between where cards are seen and where they should be, each
         by a calibration that it took no part in
     desk_cm : standard deviation of the desks about the plan, by survey and picture together
+    printed : the markers' size over the stated one, as all cards tell together
     zoom, zoom_sd : focal length over the stated one
     pan_deg, tilt_deg, roll_deg : from the stated pose to this one, about the stated picture's axes: to the right, up,
         and as ``Camera.roll_deg`` counts it
@@ -81,6 +82,7 @@ class PoseCalibration:
     rms_px: float | None = None
     held_out_cm: float | None = None
     desk_cm: float | None = None
+    printed: float = 1.0
     zoom: float = 1.0
     zoom_sd: float = 0.0
     pan_deg: float = 0.0
