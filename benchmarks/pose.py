@@ -98,8 +98,8 @@ def report(rooms: int = ROOMS, pictures: int = RENDERED) -> list[str]:
         "### Pose by desk cards",
         f"{rooms} random rooms of 12 to 42 desks, half with a 106 degree f-theta lens known to 5.5%, half with a "
         "calibrated Brown-Conrady lens; 1080p; the camera hangs 10 cm and 3 degrees (standard deviations, each way) "
-        "off its stated pose; markers of 16.8 cm, 15% of the cards hidden, each turned 3 and leant 2 degrees by hand, all "
-        "printed 1% larger or smaller (standard deviations). 95th percentiles over all that were judged.",
+        "off its stated pose; markers of 16.8 cm, 15% of the cards hidden, each turned 3 and leant 2 degrees by hand, "
+        "all printed 1% larger or smaller (standard deviations). 95th percentiles over all that were judged.",
         "",
         "| corners | desks off (SD) | told | cards | centre | outline of a seat | of a room | 95% region holds | "
         "left-out cards (median) | rms (median) | desk SD found | verdicts |",
