@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 from kaozheng_coverage.verdict import Outcome
-from kaozheng_vision.walkthrough import CameraState, Reading, WalkThrough
+from kaozheng_vision.walkthrough_result import CameraState, Reading, WalkThrough
 from rich.markup import escape
 from rich.table import Table
 

@@ -15,14 +15,14 @@ from kaozheng_vision.failures import Failure
 from kaozheng_vision.probe import ProbeResult, probe_all
 from kaozheng_vision.reading import Frame
 from kaozheng_vision.residuals import CardMark, draw_cards
-from kaozheng_vision.walkthrough import (
+from kaozheng_vision.walkthrough import walk_through
+from kaozheng_vision.walkthrough_result import (
     CameraReading,
     CameraState,
     CardReading,
     Misplaced,
     Reading,
     WalkThrough,
-    walk_through,
 )
 
 from kaozheng_service.config.geometry import room_cameras, room_geometry
@@ -130,8 +130,8 @@ def walk_sentences(found: RoomWalk) -> list[str]:
     said += [_refuting_sentence(one) for one in walk.readings if one.refutes]
     if walk.unproven:
         said.append(
-            f"no camera shows {', '.join(walk.unproven)}: nothing proves that these are seen; look at the causes, "
-            "set the cards up, and hold up that of the seal-opening area"
+            f"no camera shows {', '.join(walk.unproven)}, so nothing proves that they are seen: set their cards up as the "
+            "printed sheet says (a seal-opening area's is held up there), or see the cause by kaozheng cards"
         )
     return [one for one in said if one]
 
