@@ -130,7 +130,7 @@ def walk_sentences(found: RoomWalk) -> list[str]:
     said += [_refuting_sentence(one) for one in walk.readings if one.refutes]
     if walk.unproven:
         said.append(
-            f"no camera shows {', '.join(walk.unproven)}, so nothing proves that they are seen: set their cards up as the "
+            f"no camera shows {', '.join(walk.unproven)}, so nothing proves that they are seen: set them up as the "
             "printed sheet says (a seal-opening area's is held up there), or see the cause by kaozheng cards"
         )
     return [one for one in said if one]
