@@ -363,7 +363,7 @@ def test_an_empty_room_gives_no_pose(knocked):
     assert not found.good
     assert found.result is not None
     assert found.result.camera is None
-    assert "0 cards" in found.result.reason
+    assert "cards seen: 0" in found.result.reason
 
 
 def test_cards_that_give_no_pose_are_counted_and_drawn_where_they_were_found(knocked):

@@ -197,7 +197,7 @@ def _too_little(sightings: Sequence[tuple[CardFace, Marker]], lens: Lens) -> Pos
     if len(sightings) < FEWEST_CARDS:
         return _cannot(
             PoseCause.TOO_FEW,
-            f"{len(sightings)} cards are seen, at least {FEWEST_CARDS} are needed: set up more, or larger ones",
+            f"cards seen: {len(sightings)}; at least {FEWEST_CARDS} are needed: set up more, or larger ones",
         )
     places = np.stack([face.corners.mean(axis=0)[:2] for face, _ in sightings])
     across_m = float(np.linalg.svd(places - places.mean(axis=0))[1][1]) / math.sqrt(len(places))
