@@ -315,6 +315,9 @@ def test_a_camera_is_calibrated_by_its_picture_and_written(filmed, knocked, tmp_
     assert (code, body["schema"], body["good"]) == (0, "kaozheng/calibration/1", True)
     (one,) = body["cameras"]
     assert (one["verdict"], one["written"]) == ("good", True)
+    assert one["calibrated"]["printed"] == pytest.approx(
+        1.0, abs=0.02
+    )  # drawn as large as the site file says
     assert one["cards_seen"] == len(one["cards"]) >= 12
     # Swapped cards are named, as each stands at the other's place, and do not move the pose.
     assert {card["seat"] for card in one["cards"] if card["used"] == "elsewhere"} == {"02", "06"}

@@ -151,4 +151,7 @@ def _check(one: CameraCalibration) -> str:
     result = one.result
     if result is None or result.rms_px is None or result.held_out_cm is None:
         return ""
-    return f"{result.rms_px:.2f} px\nleft out: {result.held_out_cm:.1f} cm"
+    return (
+        f"{result.rms_px:.2f} px\nleft out: {result.held_out_cm:.1f} cm\n"
+        f"markers {100 * (result.printed - 1):+.1f}%"
+    )

@@ -255,6 +255,7 @@ def _camera_json(one: CameraCalibration, written: bool) -> dict[str, Any]:
             "rms_px": result.rms_px,
             "held_out_cm": result.held_out_cm,
             "desk_cm": result.desk_cm,
+            "printed": result.printed,
         }
     return body
 
