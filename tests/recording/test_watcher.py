@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import hashlib
 import importlib.util
 import json
+import subprocess
 import sys
 from collections.abc import Iterator
 from datetime import timedelta
+from itertools import pairwise
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -15,7 +18,7 @@ import cv2
 import numpy as np
 import pytest
 from kaozheng_service.clock import now
-from kaozheng_service.database import Alarm
+from kaozheng_service.database import Alarm, Reference
 from kaozheng_service.inspection.references import ViewFile, accept_references, keep_view
 from kaozheng_service.recording.newest import decode_first, newest_fragment
 from kaozheng_service.recording.watcher import LOST_AFTER_S, Watcher
@@ -222,6 +225,73 @@ def test_a_changed_accepted_view_cannot_be_judged_by_and_raises_nothing(
     view.write_bytes(cv2.imencode(".png", np.zeros((1080, 1920, 3), np.uint8))[1].tobytes())
     growing.play(scenes["covered"])
     assert ("covered", True) not in growing.alarms()
+
+
+def test_an_accepted_view_changed_in_row_and_file_is_not_the_logs(
+    growing: Growing, scenes: dict[str, Path]
+) -> None:
+    growing.accept((first_picture(scenes["good"]),))
+    data = cv2.imencode(".png", first_picture(scenes["covered"]))[1].tobytes()
+    (view,) = (growing.station.state / "references").rglob("*.png")
+    view.write_bytes(data)
+    with growing.station.sessions.begin() as session:
+        session.scalars(select(Reference)).one().sha256 = hashlib.sha256(data).hexdigest()
+    growing.play(scenes["covered"])
+    (picture,) = growing.watcher.pictures()
+    assert picture.judgement == "cannot_judge"
+    assert "is not the one that the log has" in picture.words
+
+
+def test_an_alarm_that_could_not_be_written_is_written_at_the_next_look(
+    growing: Growing, scenes: dict[str, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    growing.accept((first_picture(scenes["good"]),))
+    append, failures = growing.station.log.append, [OSError(28, "No space left on device")]
+
+    def fail_once(record: Any) -> int:
+        if failures:
+            raise failures.pop()
+        return int(append(record))
+
+    monkeypatch.setattr(growing.station.log, "append", fail_once)
+    growing.play(scenes["covered"])
+    assert failures == []
+    assert ("covered", True) in growing.alarms()
+    kinds = [json.loads(entry)["kind"] for entry in growing.station.log.entries()]
+    assert kinds.count("alarm.raised") == 1
+
+
+def test_garbage_for_keyframes_is_a_lost_picture(growing: Growing, scenes: dict[str, Path]) -> None:
+    data = bytearray(scenes["good"].read_bytes())
+    ends = fragment_ends(bytes(data))
+    for begin, end in pairwise(ends):
+        at = data.index(b"mdat", begin) + 2000
+        data[at:end] = np.random.default_rng(1).bytes(end - at)
+    file = scenes["good"].with_name("garbage.mp4")
+    file.write_bytes(data)
+    growing.play(file)
+    assert ("lost", True) in growing.alarms()
+
+
+def test_a_watchers_process_ends_with_its_daemon(tmp_path: Path) -> None:
+    script = (
+        "import os, signal\n"
+        "from concurrent.futures import ProcessPoolExecutor\n"
+        "from multiprocessing import get_context\n"
+        "from kaozheng_service.recording.watch_worker import begin\n"
+        "if __name__ == '__main__':\n"
+        "    pool = ProcessPoolExecutor(1, mp_context=get_context('spawn'), initializer=begin)\n"
+        "    print(pool.submit(os.getpid).result(), flush=True)\n"
+        "    os.kill(os.getpid(), signal.SIGKILL)\n"
+    )
+    (tmp_path / "daemon.py").write_text(script, encoding="utf-8")
+    with subprocess.Popen(
+        [sys.executable, tmp_path / "daemon.py"], stdout=subprocess.PIPE, text=True
+    ) as daemon:
+        assert daemon.stdout is not None
+        worker = int(daemon.stdout.readline())
+        assert daemon.stdout.read() == ""  # the worker holds the pipe until it ends
+    assert worker > 0
 
 
 def test_alarms_end_with_their_window_and_are_taken_up_by_the_next_watcher(

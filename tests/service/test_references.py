@@ -67,7 +67,7 @@ def test_the_newest_of_each_light_is_in_force_and_older_ones_are_kept(small_arch
         inspected(small_archive, name, frame)
         accept_references(station, name, ROOM, [CAMERA])
     files = accepted_files(station, ROOM, CAMERA)
-    assert {file.light.value: file.inspection_id for file in files} == {"day": "two", "infrared": "night"}
+    assert {file.light: file.inspection_id for file in files} == {"day": "two", "infrared": "night"}
     assert len(list((station.state / "references").rglob("*.png"))) == 3
     assert newest_inspection(station, ROOM) == "night"
 

@@ -259,13 +259,48 @@ def test_an_accepted_view_of_another_shape_cannot_be_compared_and_says_both_size
 def test_an_infra_red_picture_needs_an_infra_red_view() -> None:
     day = tinted(scene(1))
     night = np.repeat(scene(1).mean(axis=2, keepdims=True), 3, axis=2).astype(np.uint8)
-    finding = diagnose([night], references=[make_reference([day])]).finding(Fault.MOVED)
+    finding = diagnose([night], references=[make_reference([day])]).finding(Fault.COLOUR_CAST)
     assert finding.judgement is Judgement.CANNOT_JUDGE
     assert "infra-red" in finding.reason
     both = diagnose([night], references=[make_reference([day]), make_reference([night])])
     assert both.light is Light.INFRARED
     assert both.finding(Fault.MOVED).judgement is Judgement.OK
     assert both.finding(Fault.COLOUR_CAST).judgement is Judgement.CANNOT_JUDGE
+
+
+@pytest.mark.real_media
+@pytest.mark.parametrize("name", FIXED[:2])  # the third shows little but plain walls
+@pytest.mark.parametrize("share", [0.7, 1.0])
+def test_a_grey_cloth_is_a_cover_and_no_infra_red_view(real_media: Path, name: str, share: float) -> None:
+    frames, _ = sample(real_media / "intel" / name)
+    width = round(frames[0].shape[1] * share)
+    folds = np.random.default_rng(3).normal(0, 1, (27, 48)).astype(np.float32)
+    cloth = 120 + 20 * cv2.resize(folds, frames[0].shape[1::-1], interpolation=cv2.INTER_CUBIC)[..., None]
+    picture = frames[0].copy()
+    picture[:, :width] = np.clip(cloth[:, :width].repeat(3, 2), 0, 255)
+    assert Fault.COVERED in diagnose([picture], references=[make_reference(frames[:3])]).faults
+
+
+@pytest.mark.real_media
+def test_lettering_that_stands_still_does_not_hide_another_view(real_media: Path) -> None:
+    frames, _ = sample(real_media / "intel" / "classroom.gif")
+
+    def lettered(frame: Frame) -> Frame:
+        picture = frame.copy()
+        for row in (0.14, 0.88):
+            place = (10, round(row * frame.shape[0]))
+            cv2.putText(picture, "2024-11-23 09:30:15 ROOM 201 FRONT LEFT", place, 0, 0.6, (255,) * 3, 1)
+        return picture
+
+    reference = make_reference([lettered(frame) for frame in frames[:3]])
+    mirrored = lettered(np.ascontiguousarray(frames[9][:, ::-1]))
+    assert Fault.MOVED in diagnose([mirrored], references=[reference]).faults
+    assert diagnose([lettered(frames[9])], references=[reference]).faults == ()
+
+
+def test_a_strip_that_is_no_cameras_view_is_refused_with_its_size() -> None:
+    with pytest.raises(VisionError, match="1920 x 40"):
+        diagnose([np.full((40, 1920, 3), 90, np.uint8)])
 
 
 def test_a_picture_of_zero_size_is_a_lost_one() -> None:

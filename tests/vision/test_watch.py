@@ -55,6 +55,16 @@ def test_an_alarm_is_told_once_and_again_only_after_it_ended() -> None:
     assert changes(*[0.9] * 10, *[0] * 4, 0.9, 0.9, 0.9) == [(3, True), (14, False), (17, True)]
 
 
+def test_a_change_that_could_not_be_acted_on_comes_again() -> None:
+    state = AlarmState()
+    told = [state.update(number, diagnosis(0.9)) for number in range(3)][-1]
+    state.undo(told[0])
+    assert [change.raised for change in state.update(3, diagnosis(0.9))] == [True]
+    over = [change for number in range(4, 8) for change in state.update(number, diagnosis(0))]
+    state.undo(over[0])
+    assert [change.raised for change in state.update(8, diagnosis(0))] == [False]
+
+
 def test_each_kind_has_an_alarm_of_its_own() -> None:
     state = AlarmState()
     both = Diagnosis((*diagnosis(0.9).findings, *diagnosis(0.9, Fault.MOVED).findings))

@@ -26,7 +26,7 @@ __all__ = ["Diagnosis", "Fault", "Finding", "Frame", "Judgement", "Look", "diagn
 
 
 class Fault(StrEnum):
-    """What can be wrong with a camera's picture. The last four need an accepted view to compare with."""
+    """What can be wrong with a camera's picture. The last three need an accepted view to compare with."""
 
     LOST = "lost"
     BLACK = "black"
@@ -87,6 +87,9 @@ CAST_DISTANCE = 12.0
 MOVED_DEG = 0.2
 # A picture with this much structure, in which nothing of the accepted view is found again, shows something else.
 ALIKE = 0.5
+# And of the accepted view's structure less than this share shows the same. Untouched 0.69 and more, another view
+# 0-0.05, with lettering all over it up to 0.14 in a room full of things (on plain walls more: state it as captions).
+SAME_SHARE = 0.2
 
 # A fault is over, when the number is better than its threshold by this factor: values near it would flicker else.
 HYSTERESIS = 0.8
@@ -165,7 +168,7 @@ class Diagnosis:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Look:
-    """One picture, measured. ``missing`` says why it could not be compared, "" where it was or nothing was accepted."""
+    """One picture, measured. ``missing`` says why it was not compared, or not with a view of its light; else ""."""
 
     at_s: float | None
     picture: Picture
@@ -234,8 +237,10 @@ def look(
     reference = next((one for one in references if one.light is light), None)
     missing = ""
     if references and reference is None:
+        # A grey cloth looks like infra-red: what does not need colours is compared all the same.
+        reference = references[0]
         missing = f"no view was accepted by {'infra-red light' if light is Light.INFRARED else 'daylight'}"
-    elif reference is not None and reference.picture.grey.shape != picture.grey.shape:
+    if reference is not None and reference.picture.grey.shape != picture.grey.shape:
         old = reference.picture
         missing = (
             f"the accepted view has {old.width_px} x {old.height_px} and this picture {picture.width_px} x "
@@ -279,7 +284,12 @@ def judge_looks(looks: Sequence[Look], *, compared: bool) -> Diagnosis:
         for kind in COMPARING:
             put(_cannot(kind, hidden or looks[-1].missing or "the accepted view cannot be used"))
     else:
-        cast = put(_compared(Fault.COLOUR_CAST, [one.cast for one in against], measures[-1].light))
+        other_light = looks[-1].missing
+        cast = put(
+            _cannot(Fault.COLOUR_CAST, other_light)
+            if other_light
+            else _compared(Fault.COLOUR_CAST, [one.cast for one in against], measures[-1].light)
+        )
         # Other colours everywhere look like a cover of what is flat.
         covered = put(
             _cannot(Fault.COVERED, "colour cast")
@@ -287,7 +297,7 @@ def judge_looks(looks: Sequence[Look], *, compared: bool) -> Diagnosis:
             else _compared(Fault.COVERED, [one.covered for one in against])
         )
         drift = _middle_drift([one.drift for one in against])
-        put(_moved(against, drift, "blurred" if blurred else "covered" if covered else ""))
+        put(_moved(against, drift, "blurred" if blurred else "covered" if covered else "", other_light))
     return Diagnosis(tuple(found[kind] for kind in Fault), measures[-1].light, drift)
 
 
@@ -338,12 +348,14 @@ def _compared(kind: Fault, values: Sequence[float | None], light: Light = Light.
     return _cannot(kind, "too little of the accepted view is seen") if value is None else _judged(kind, value)
 
 
-def _moved(against: Sequence[Comparison], drift: Drift | None, hidden: str) -> Finding:
+def _moved(against: Sequence[Comparison], drift: Drift | None, hidden: str, other_light: str) -> Finding:
     if hidden:
         return _cannot(Fault.MOVED, hidden)
-    if drift is not None:
+    same, alike = _median(one.same for one in against), _median(one.alike for one in against)
+    if drift is not None and (same >= SAME_SHARE or drift.angle_deg >= MOVED_DEG):
         return _judged(Fault.MOVED, drift.angle_deg)
-    if _median(one.alike for one in against) >= ALIKE:
+    # Lettering that a camera burns in stands still whatever it shows: a turn of nothing, in which nothing is the same.
+    if alike >= ALIKE and same < SAME_SHARE and not other_light:
         return Finding(
             Fault.MOVED,
             Judgement.FAULT,
@@ -351,7 +363,7 @@ def _moved(against: Sequence[Comparison], drift: Drift | None, hidden: str) -> F
             MOVED_DEG,
             "nothing of the accepted view is found again: turned far, or another camera's view",
         )
-    return _cannot(Fault.MOVED, "too little of the accepted view is seen")
+    return _cannot(Fault.MOVED, other_light or "too little of the accepted view is seen")
 
 
 def _middle_drift(drifts: Sequence[Drift | None]) -> Drift | None:

@@ -25,6 +25,7 @@ _OTHER_COLOUR = 12.0
 _OTHER_LUMA = (0.6, 1.4)
 # A cover hides structure in two tiles at least: one may be a coat.
 _FEWEST_GONE = 2
+_MOST_GONE = 0.5
 # Fewer tiles than this decide nothing: a tenth of the picture.
 FEWEST_TILES = 12
 _IMMERKAER = np.array([[1, -2, 1], [-2, 4, -2], [1, -2, 1]], dtype=np.float32)
@@ -115,10 +116,15 @@ def _compare(picture: Picture, new: Tiles, reference: Reference, lens: Lens | No
     known = int(told.sum())
     like = likeness(old, new)
     same = told & (like >= _SAME)
-    shift = recoloured(old, new)
+    # Between day and infra-red every colour differs and says nothing.
+    shift = (
+        recoloured(old, new)
+        if light_of(picture) is reference.light
+        else np.zeros((*like.shape, 2), np.float32)
+    )
     light = float(new.mean[scene].mean() / max(float(old.mean[scene].mean()), 1.0)) if scene.any() else 1.0
     return Comparison(
-        covered=_covered(old, new, same, told & (like < _OTHER), scene, shift)
+        covered=_covered(old, new, told, same, told & (like < _OTHER), scene, shift)
         if known >= FEWEST_TILES
         else None,
         sharpness=_median(new.detail[same] / np.maximum(old.detail[same], 1e-6)),
@@ -130,7 +136,7 @@ def _compare(picture: Picture, new: Tiles, reference: Reference, lens: Lens | No
 
 
 def _covered(
-    old: Tiles, new: Tiles, same: Mask, other: Mask, scene: Mask, shift: npt.NDArray[np.float32]
+    old: Tiles, new: Tiles, told: Mask, same: Mask, other: Mask, scene: Mask, shift: npt.NDArray[np.float32]
 ) -> float:
     """The share of the scene in patches that are smooth now, in which more structure went missing than stays around
     them: a person before a wall that was dimmed leaves the wall's edges.
@@ -149,7 +155,10 @@ def _covered(
         missing = int(gone[inside].sum())
         if missing >= _FEWEST_GONE and missing > int((same & around).sum()):
             covered += int(inside.sum())
-    return covered / max(int(scene.sum()), 1)
+    share = covered / max(int(scene.sum()), 1)
+    # Where most of all structure went, what is flat between it is covered as well.
+    lost = int(gone.sum()) / max(int(told.sum()), 1)
+    return max(share, lost) if lost >= _MOST_GONE else share
 
 
 def _median(values: npt.NDArray[np.floating]) -> float | None:

@@ -155,7 +155,7 @@ class _Services:
                     min(moment.Time.Second, 59),
                     tzinfo=UTC,
                 )
-            except (ValueError, AttributeError, TypeError):
+            except (ValueError, AttributeError, TypeError, OverflowError):
                 return None
             answers.append(Answer(sent_s, received_s, camera.timestamp()))
         reading = from_whole_seconds(answers, ClockSource.ONVIF)

@@ -104,6 +104,7 @@ def onvif_errors() -> tuple[type[Exception], ...]:
         TypeError,
         AttributeError,
         LookupError,
+        ArithmeticError,
     )
 
 

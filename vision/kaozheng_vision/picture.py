@@ -17,6 +17,8 @@ Mask = npt.NDArray[np.bool_]
 WIDTH_PX = 640
 # Cameras burn the date and their name into the top or the bottom line: 1/10 of the height each holds them.
 CAPTION_BAND = 0.1
+# One row of tiles: a picture wider than 16:1 cannot be compared.
+LEAST_HEIGHT_PX = 40
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -52,6 +54,10 @@ def make_picture(frame: Frame, clock_mask: Mask | None = None) -> Picture:
         raise VisionError(
             f"the clock mask is {clock_mask.shape[1]} x {clock_mask.shape[0]} and the picture {width} x {height}; "
             "draw the mask on a picture of this camera"
+        )
+    if height * WIDTH_PX / width < LEAST_HEIGHT_PX:
+        raise VisionError(
+            f"a picture of {width} x {height} is no camera's view; check the stream's resolution"
         )
     size = (WIDTH_PX, max(1, round(height * WIDTH_PX / width)))
     how = cv2.INTER_AREA if width > WIDTH_PX else cv2.INTER_LINEAR

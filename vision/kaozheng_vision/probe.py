@@ -122,7 +122,7 @@ def probe(
             read(container, source, reading, seconds, timeout_s)
     except StreamError as error:
         failure, message = error.failure, str(error)
-    except (av.error.FFmpegError, OSError, ValueError) as error:
+    except (av.error.FFmpegError, OSError, ValueError, ArithmeticError, LookupError) as error:
         waited_s = time.monotonic() - opening_s
         failure, message = _explain(
             error, source, waited_s, timed_out=waited_s >= timeout_s * 0.9, opened=reading.opened

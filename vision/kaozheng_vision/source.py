@@ -34,10 +34,10 @@ class Source:
 
     Attributes
     ----------
-    url : never holds credentials, so it can be logged and printed as it is
+    url : never holds credentials, so it can be logged and printed as it is; a login in its path or query is hidden
     certificate : PEM file with the camera's own certificate, the only one that ``rtsps://`` then accepts;
         without it the certificate must be one that this machine trusts; a device's is for its stream
-    address : what to open instead of ``url``, where a device's own stream address holds secrets
+    address : what to open instead of ``url``, where the stream's own path or query holds a login
 
     Raises
     ------
@@ -51,6 +51,10 @@ class Source:
     address: str | None = field(default=None, repr=False)
 
     def __post_init__(self) -> None:
+        if self.address is None and "@" not in urlsplit(self.url).netloc and written_secrets(self.url):
+            # Some cameras take their login in the path: it is opened as it is, and shown without.
+            object.__setattr__(self, "address", self.url)
+            object.__setattr__(self, "url", printable(self.url))
         parts = urlsplit(self.url)
         if "@" in parts.netloc:
             raise VisionError(

@@ -41,6 +41,14 @@ class AlarmState:
             change for finding in diagnosis.findings if (change := self._take(at_s, finding)) is not None
         )
 
+    def undo(self, change: Change) -> None:
+        """Take back a change that could not be acted on, so that the next diagnosis makes it again."""
+        if change.raised:
+            self.active.pop(change.kind, None)
+        else:
+            self.active[change.kind] = change.at_s
+            self._clear[change.kind] = CLEAR_AFTER - 1
+
     def _take(self, at_s: float, finding: Finding) -> Change | None:
         kind = finding.kind
         if finding.judgement in (Judgement.CANNOT_JUDGE, Judgement.NOT_COMPARED):

@@ -7,6 +7,7 @@ import threading
 from concurrent.futures import Future
 
 from kaozheng_vision.errors import VisionError
+from kaozheng_vision.failures import Failure, StreamError
 from kaozheng_vision.onvif import ask_device
 from kaozheng_vision.source import Source
 
@@ -50,6 +51,11 @@ def stream_of(device: Source) -> Future[Source]:
             answer.set_result(ask_device(device, DEVICE_TIMEOUT_S, clock=False).stream)
         except VisionError as error:
             answer.set_exception(error)
+        except Exception as error:  # noqa: BLE001 - a future that never ends would never be recorded
+            failure = StreamError(
+                Failure.PROTOCOL, f"{device.host} gives an answer that cannot be read ({error})"
+            )
+            answer.set_exception(failure)
 
     threading.Thread(target=ask, daemon=True).start()
     return answer

@@ -12,6 +12,7 @@ from kaozheng_coverage.room import Room
 from kaozheng_coverage.verdict import Outcome
 from kaozheng_vision.diagnose import Diagnosis, Fault, Finding, Judgement, diagnose
 from kaozheng_vision.drift import drifted
+from kaozheng_vision.errors import VisionError
 from kaozheng_vision.probe import ProbeResult
 from kaozheng_vision.reference import Reference
 
@@ -61,9 +62,12 @@ def look_at(station: Station, room: RoomConfig, probes: Mapping[str, ProbeResult
         except UserError as error:
             views, problem = (), str(error)
         mask = caption_mask(entry, probe.width or 0, probe.height or 0) if probe.frames else None
-        diagnosis = diagnose(
-            probe.frames, probe.frame_times_s, clock_mask=mask, references=views, lens=camera.lens
-        )
+        try:
+            diagnosis = diagnose(
+                probe.frames, probe.frame_times_s, clock_mask=mask, references=views, lens=camera.lens
+            )
+        except VisionError:  # a picture that nothing can be judged by is as good as none
+            diagnosis = diagnose(())
         if problem:
             diagnosis = _not_comparable(diagnosis, problem)
         moved = diagnosis.finding(Fault.MOVED).judgement is Judgement.FAULT

@@ -37,7 +37,7 @@ class AcceptedFile:
 
     path: Path
     sha256: str
-    light: Light
+    light: str
     inspection_id: str
 
 
@@ -96,9 +96,19 @@ def newest_inspection(station: Station, room_id: str) -> str:
 def accepted_files(station: Station, room_id: str, camera_id: str) -> tuple[AcceptedFile, ...]:
     """The files in force for a camera, at most one of each light."""
     return tuple(
-        AcceptedFile(station.state / row.path, row.sha256, Light(row.light), row.inspection_id)
+        AcceptedFile(station.state / row.path, _signed_sha256(station, row), row.light, row.inspection_id)
         for row in references_in_force(station, room_id, camera_id)
     )
+
+
+def _signed_sha256(station: Station, row: Reference) -> str:
+    """The hash that the signed log has for this acceptance; "" where the log does not say so, and no file fits that."""
+    if row.leaf is None or row.leaf >= station.log.size:
+        return ""
+    record = json.loads(station.log.entry(row.leaf))
+    says = tuple(record.get(key) for key in ("kind", "room", "camera", "light", "sha256"))
+    row_says = (ReferenceAccepted.kind, row.room_id, row.camera_id, row.light, row.sha256)
+    return row.sha256 if says == row_says else ""
 
 
 def references_in_force(station: Station, room_id: str, camera_id: str) -> list[Reference]:
@@ -132,7 +142,8 @@ def load_view(path: Path, sha256: str, camera: CameraConfig) -> View:
         ) from None
     if hashlib.sha256(data).hexdigest() != sha256:
         raise UserError(
-            f"the accepted view {path.name} of {camera.id} was changed since it was accepted; inspect and accept anew"
+            f"the accepted view {path.name} of {camera.id} is not the one that the log has as accepted; "
+            "inspect and accept anew"
         )
     frame = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR)
     if frame is None:

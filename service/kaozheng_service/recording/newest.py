@@ -83,11 +83,14 @@ def _decode(data: bytes) -> av.VideoFrame | None:
         context = cast(VideoCodecContext, av.CodecContext.create(sample.codec, "r"))
         context.thread_count = 1
         context.extradata = sample.header
+        # Else FFmpeg paints what it cannot read grey, and garbage passes for a picture.
+        context.options = {"err_detect": "explode"}
         decoded = [*context.decode(av.Packet(sample.data)), *context.decode(None)]
     else:
         with av.open(io.BytesIO(data), mode="r", format="mp4") as container:
             decoded = [frame for _, frame in zip(range(1), container.decode(video=0), strict=False)]
-    return next((frame for frame in decoded if isinstance(frame, av.VideoFrame)), None)
+    frame = next((one for one in decoded if isinstance(one, av.VideoFrame)), None)
+    return None if frame is None or frame.is_corrupt else frame
 
 
 def _bytes(file: BinaryIO, begin: int, end: int) -> bytes:

@@ -7,6 +7,8 @@ from __future__ import annotations
 import contextlib
 import os
 import signal
+import threading
+import time
 from collections import deque
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -14,6 +16,7 @@ from pathlib import Path
 import cv2
 from kaozheng_coverage.lens import Lens
 from kaozheng_vision.diagnose import FROZEN_FRAMES, Diagnosis, Look, judge_looks, look
+from kaozheng_vision.errors import VisionError
 from kaozheng_vision.picture import WIDTH_PX
 from kaozheng_vision.reference import Reference
 
@@ -24,6 +27,8 @@ from kaozheng_service.recording.newest import Place, decode_first, newest_fragme
 
 # Recording comes first on the processor.
 NICE = 10
+# How often it is asked whether the daemon lives.
+PARENT_S = 2.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +73,14 @@ def begin() -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     # Threads that wait for each other over a small picture cost twice the processor time.
     cv2.setNumThreads(1)
+    threading.Thread(target=_end_with, args=(os.getppid(),), daemon=True).start()
+
+
+def _end_with(parent: int) -> None:
+    """A daemon that was killed cannot end this process, which would hold its memory and its pipes for ever."""
+    while os.getppid() == parent:
+        time.sleep(PARENT_S)
+    os._exit(0)
 
 
 def judge(job: Job) -> Answer:
@@ -92,7 +105,10 @@ def judge(job: Job) -> Answer:
             place, judge_looks((), compared=bool(seen.views)), "the newest picture could not be decoded"
         )
     mask = caption_mask(job.camera, frame.shape[1], frame.shape[0])
-    newest = look(frame, job.at_s, clock_mask=mask, references=seen.views, lens=job.lens)
+    try:
+        newest = look(frame, job.at_s, clock_mask=mask, references=seen.views, lens=job.lens)
+    except VisionError as error:
+        return Answer(place, judge_looks((), compared=bool(seen.views)), str(error))
     if seen.looks and seen.looks[-1].picture.grey.shape != newest.picture.grey.shape:
         seen.looks.clear()  # another shape: what came before is another picture
     seen.looks.append(newest)

@@ -5,17 +5,19 @@ It reads the recorders' own files and never touches a camera or a recorder: what
 
 from __future__ import annotations
 
+import math
 import os
 import threading
 import time
 from collections.abc import Callable
-from concurrent.futures import Future, ProcessPoolExecutor
+from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass, field
 from datetime import datetime
 from multiprocessing import get_context
 
 import structlog
+from kaozheng_coverage.errors import CoverageError
 from kaozheng_coverage.lens import Lens
 from kaozheng_vision.diagnose import Diagnosis, Fault, Finding, Judgement, judge_looks
 from kaozheng_vision.watch import AlarmState, Change
@@ -43,7 +45,11 @@ LOST_AFTER_S = 10.0
 # A longer wait between two pictures is an interruption, not a rhythm.
 LONGEST_WAIT_S = 10.0
 # A picture that takes longer has hung its decoder; the process is replaced.
-ANSWER_S = 20.0
+ANSWER_S = 60.0
+# Whose picture ended the process is spared for so long, so that the other cameras are watched.
+SPARED_S = 60.0
+# A recorder that has only just been started, and a camera whose keyframes are far apart, may take so long to its first.
+FIRST_PICTURE_S = 30.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +77,7 @@ class _Watched:
     place: Place | None = None
     take: str = ""
     longest_wait_s: float = 0.0
+    not_before_s: float = -math.inf
     problem: str = ""
     looks: int = 0
     newest: PictureState | None = None
@@ -113,10 +120,21 @@ class Watcher:
     def tick(self, present: datetime) -> None:
         """Judge every camera that should be recording now, once."""
         self._take_stock(present)
-        jobs = [(one, self._job(one)) for one in self._watched.values()]
-        futures = [(one, self._submit(job) if job is not None else None) for one, job in jobs]
-        for one, future in futures:
-            self._learn(one, self._answer(one, future))
+        # One after the other: there is one process, and whose picture ends it is then known.
+        for one in list(self._watched.values()):
+            if self._stop.is_set():
+                return
+            try:
+                self._look_at(one)
+            except Exception:
+                logger.exception("watching a camera failed; the next round tries again", camera=one.camera.id)
+
+    def _look_at(self, one: _Watched) -> None:
+        if self._clock() < one.not_before_s:
+            self._learn(one, None)
+            return
+        job = self._job(one)
+        self._learn(one, None if job is None else self._answer(one, job))
 
     def _take_stock(self, present: datetime) -> None:
         """Which windows run now; the alarms of those that are over end with them."""
@@ -146,9 +164,10 @@ class Watcher:
         try:
             room = self._station.site.room(window.room_id)
             camera = room.camera(camera_id)
-        except UserError:  # no longer in the site file
+            lens = next(one.lens for one in room_cameras(room) if one.id == camera_id)
+        except (UserError, CoverageError) as error:  # no longer in the site file, or not as it was
+            logger.warning("a camera cannot be watched", camera=camera_id, why=str(error))
             return None
-        lens = next(one.lens for one in room_cameras(room) if one.id == camera_id)
         return _Watched(window, camera, lens, self._clock())
 
     def _job(self, one: _Watched) -> Job | None:
@@ -181,23 +200,14 @@ class Watcher:
             accepted_files(self._station, one.window.room_id, one.camera.id),
         )
 
-    def _submit(self, job: Job) -> Future[Answer] | None:
+    def _answer(self, one: _Watched, job: Job) -> Answer | None:
         if self._pool is None:
             # One look is too small to share out: with a thread a core it costs twice the processor time.
             os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
             # Spawned, not forked: a fork would copy locks that the daemon's other threads hold.
             self._pool = ProcessPoolExecutor(1, mp_context=get_context("spawn"), initializer=begin)
         try:
-            return self._pool.submit(judge, job)
-        except BrokenProcessPool:
-            self._drop_pool()
-            return None
-
-    def _answer(self, one: _Watched, future: Future[Answer] | None) -> Answer | None:
-        if future is None:
-            return None
-        try:
-            return future.result(ANSWER_S)
+            return self._pool.submit(judge, job).result(ANSWER_S)
         except (BrokenProcessPool, TimeoutError) as error:
             logger.error(
                 "judging a picture ended its process; a new one is begun",
@@ -205,9 +215,7 @@ class Watcher:
                 why=str(error),
             )
             self._drop_pool()
-            return None
-        except Exception:
-            logger.exception("a picture could not be judged", camera=one.camera.id)
+            one.not_before_s = self._clock() + SPARED_S
             return None
 
     def _drop_pool(self) -> None:
@@ -229,7 +237,7 @@ class Watcher:
                     "watching", room=one.window.room_id, camera=one.camera.id, problem=answer.problem
                 )
             one.problem = answer.problem
-        elif at_s - one.heard_s >= max(LOST_AFTER_S, 3 * min(one.longest_wait_s, LONGEST_WAIT_S)):
+        elif at_s - one.heard_s >= self._patience_s(one):
             diagnosis = judge_looks((), compared=False)  # no picture: lost
         if diagnosis is None:
             return
@@ -239,14 +247,26 @@ class Watcher:
             one.camera.id,
             now(),
             _judgement(diagnosis),
-            one.problem or wording.diagnosis_sentence(diagnosis),
+            "；".join(part for part in (wording.diagnosis_sentence(diagnosis), one.problem) if part),
             one.looks,
         )
         for change in one.state.update(at_s, diagnosis):
-            if change.raised:
-                self._raise(one, change, diagnosis)
-            else:
-                self._clear_kind(one, change)
+            try:
+                if change.raised:
+                    self._raise(one, change, diagnosis)
+                else:
+                    self._clear_kind(one, change)
+            except Exception:
+                # What could not be written down is no alarm yet, or not over yet: the next look says so again.
+                logger.exception(
+                    "an alarm could not be written down", camera=one.camera.id, alarm=change.kind
+                )
+                one.state.undo(change)
+
+    def _patience_s(self, one: _Watched) -> float:
+        if one.place is None and one.looks == 0:
+            return FIRST_PICTURE_S
+        return max(LOST_AFTER_S, 3 * min(one.longest_wait_s, LONGEST_WAIT_S))
 
     def _raise(self, one: _Watched, change: Change, diagnosis: Diagnosis) -> None:
         present = now()

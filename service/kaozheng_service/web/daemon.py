@@ -23,13 +23,18 @@ def daemon_state(station: Station, present: datetime) -> dict[str, Any]:
     return {"alive": age_s <= STALE_S, "heartbeat_at": to_text(at), "heartbeat_age_s": round(age_s, 1)}
 
 
-def picture_states(station: Station) -> dict[tuple[str, str], dict[str, Any]]:
-    """By window and camera, what the newest look at its picture said; nothing without a heartbeat."""
-    pictures = (_beat(station) or {}).get("pictures", [])
-    return {
-        (one["window"], one["camera"]): {key: one[key] for key in ("at", "judgement", "words", "looks")}
-        for one in pictures
-    }
+def picture_states(station: Station, present: datetime) -> dict[tuple[str, str], dict[str, Any]]:
+    """By window and camera, what the newest look at its picture said; what is old is no answer."""
+    beat = _beat(station) or {}
+    pictures = beat.get("pictures", [])
+    stale = station.site.recording.watch_s * 3 + STALE_S
+    found = {}
+    for one in pictures:
+        state = {key: one[key] for key in ("at", "judgement", "words", "looks")}
+        if (present - from_text(one["at"])).total_seconds() > stale:
+            state |= {"judgement": "cannot_judge", "words": "画面未在监看"}
+        found[one["window"], one["camera"]] = state
+    return found
 
 
 def _beat(station: Station) -> dict[str, Any] | None:

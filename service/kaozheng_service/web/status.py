@@ -48,7 +48,7 @@ def station_status(station: Station, day: date | None = None) -> dict[str, Any]:
     with station.sessions() as session:
         rates = _bytes_per_second(session)
         windows = _windows(session, shown)
-        pictures = picture_states(station)
+        pictures = picture_states(station, present)
         rooms = [_room(station, session, room, present, rates, pictures) for room in station.site.rooms]
         due_today = _windows(session, Day.of(station, today))
         return {
