@@ -87,19 +87,27 @@ block(inset: 6pt, width: 100%)[*{page + 7}.* 下列关于网络安全管理的�
 
 
 @functools.cache
-def desk_card(number: str, marker: int) -> Picture:
-    """A face of a tall desk card, 210 by 245 mm at 3 pixels a millimetre: its 36h11 marker of 168 mm, its lines below."""
-    card = np.full((735, 630, 3), 250, np.uint8)
-    side, border = 504, 63
-    card[border : border + side, border : border + side] = cv2.aruco.generateImageMarker(_TAGS, marker, side)[
-        :, :, None
-    ]
+def desk_card(number: str, marker: int, side_mm: int, face_mm: int) -> Picture:
+    """A face of a desk card at 3 pixels a millimetre, 210 mm wide: its 36h11 marker with a module of white, its lines.
+
+    A marker larger than half the sheet is at the top, the lines below; a smaller one at the right, half-way up.
+    """
+    card = np.full((3 * face_mm, 630, 3), 250, np.uint8)
+    side, border = 3 * side_mm, round(3 * side_mm / 8)
+    tall = side_mm > 105
+    top, left = (border, (630 - side) // 2) if tall else ((3 * face_mm - side) // 2, 630 - border - side)
+    tag = cv2.aruco.generateImageMarker(_TAGS, marker, side)
+    card[top : top + side, left : left + side] = tag[:, :, None]
+    width = 210 if tall else (left - border) // 3
+    # Large beside the fields, or as much smaller as the column beside the marker is narrower.
+    pt = width / 210
     lines = _page(
-        f"""#set page(width: 210pt, height: 40pt, margin: (x: 8pt, y: 0pt), fill: rgb("#fafafa"))
-#align(horizon, grid(columns: (64pt, 1fr), text(size: 40pt, weight: "bold")[{number}],
-  text(size: 10pt)[姓名 #box(line(length: 90pt, stroke: 0.5pt)) \\ 准考证号 #box(line(length: 75pt, stroke: 0.5pt))]))"""
+        f"""#set page(width: {width}pt, height: 40pt, margin: (x: {8 * pt}pt, y: 0pt), fill: rgb("#fafafa"))
+#align(horizon, grid(columns: ({64 * pt}pt, 1fr), text(size: {40 * pt}pt, weight: "bold")[{number}],
+  text(size: {10 * pt}pt)[姓名 #box(line(length: {90 * pt}pt, stroke: 0.5pt)) \\ 准考证号 #box(line(length: {75 * pt}pt, stroke: 0.5pt))]))"""
     )
-    card[612:732] = cv2.resize(lines, (630, 120), interpolation=cv2.INTER_AREA)
+    at = top + side + 45 if tall else (3 * face_mm - 120) // 2
+    card[at : at + 120, : 3 * width] = cv2.resize(lines, (3 * width, 120), interpolation=cv2.INTER_AREA)
     return card
 
 

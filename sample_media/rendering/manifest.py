@@ -11,7 +11,7 @@ COMMAND = "make media"
 # Raise it when the renderer's pictures change, so that every clip is made anew.
 RENDERER = 2
 
-_ROOM_PARTS = ("id", "name", "boundary", "height", "obstacles", "seats", "zones")
+_ROOM_PARTS = ("id", "name", "boundary", "height", "obstacles", "seats", "zones", "card_marker")
 _CAMERA_PARTS = ("id", "position", "aim", "roll", "lens", "resolution")
 
 

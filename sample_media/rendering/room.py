@@ -11,10 +11,13 @@ import numpy as np
 from rendering import lettering
 from rendering.mesh import Material, Mesh, MeshBuilder
 
-# The tall desk card as it is printed: two sheets of A4 that lean on each other, the middle between their feet so far
-# right of and beyond the desk top's middle as the sitter sees it. A face's length is along the paper, to its foot.
+# Where the middle between a desk card's feet stands: right of and beyond the desk top's middle as the sitter sees it.
 CARD_RIGHT_M, CARD_FORWARD_M = 0.46, 0.12
-CARD_WIDTH_M, CARD_FACE_M, CARD_BASE_M = 0.21, 0.245, 0.092
+CARD_WIDTH_M = 0.21
+CARD_MARKER_M = 0.168
+# The two forms that cards are printed in, one sheet or two: up to which marker, the length of a face along the paper to
+# its foot, and from foot to foot.
+CARD_FORMS = ((0.094, 0.118, 0.050), (0.168, 0.245, 0.092))
 
 _WALL = Material((0.90, 0.90, 0.87))
 _DADO = Material((0.60, 0.74, 0.66))
@@ -74,8 +77,10 @@ def room_mesh(room: dict) -> Mesh:
     for solid in room.get("obstacles", ()):
         _solid(builder, solid)
     desk_wood = Material((1, 1, 1), texture=lettering.wood((150, 188, 212)), texels_per_m=400)
+    marker = room.get("card_marker", CARD_MARKER_M)
     for index, place in enumerate(places(room)):
-        _desk(builder, place, index, room["seats"], desk_wood)
+        _desk(builder, place, room["seats"], desk_wood)
+        _card(builder, place, index, room["seats"]["desk"]["height"], marker)
     return builder.build()
 
 
@@ -211,8 +216,8 @@ def _solid(builder: MeshBuilder, solid: dict) -> None:
         builder.box((x0 - 0.006, y0 - 0.006, 0), (x1 + 0.006, y1 + 0.006, _DADO_HEIGHT_M), _DADO)
 
 
-def _desk(builder: MeshBuilder, place: Place, index: int, seats: dict, wood: Material) -> None:
-    """The room's desk of that index with what stands on it, and its chair. The frame looks where the sitter looks."""
+def _desk(builder: MeshBuilder, place: Place, seats: dict, wood: Material) -> None:
+    """A desk with its screen, and its chair. The frame looks where the sitter looks."""
     width, depth, top = (seats["desk"][name] for name in ("width", "depth", "height"))
     builder.frame((place.x, place.y, 0), place.bearing_deg)
     left, right, near, far = -width / 2, width / 2, -depth / 2, depth / 2
@@ -229,7 +234,6 @@ def _desk(builder: MeshBuilder, place: Place, index: int, seats: dict, wood: Mat
         _monitor(builder, place, monitor, far, top)
     builder.box((-0.22, near + 0.13, top), (0.20, near + 0.26, top + 0.02), _DARK)
     builder.box((0.27, near + 0.15, top), (0.33, near + 0.25, top + 0.03), _DARK)
-    _card(builder, place, index, top)
     _chair(builder, near)
     builder.frame((0, 0, 0))
 
@@ -255,17 +259,26 @@ def _monitor(builder: MeshBuilder, place: Place, monitor: dict, far: float, top:
     builder.box((-0.04, logo - 0.002, bottom + 0.17), (0.04, logo, bottom + 0.19), badge)
 
 
-def _card(builder: MeshBuilder, place: Place, index: int, top: float) -> None:
+def _card(builder: MeshBuilder, place: Place, index: int, top: float, marker: float) -> None:
     """A folded card: a face towards the front wall and one towards the sitter, each with a marker of its own."""
+    _, face, base = next(form for form in CARD_FORMS if marker <= form[0] + 1e-9)
     far, near = (
-        Material((1, 1, 1), texture=lettering.desk_card(place.number, 2 * index + face), texels_per_m=3000)
-        for face in (0, 1)
+        Material(
+            (1, 1, 1),
+            texture=lettering.desk_card(
+                place.number, 2 * index + side, round(marker * 1000), round(face * 1000)
+            ),
+            texels_per_m=3000,
+        )
+        for side in (0, 1)
     )
     x0, x1 = CARD_RIGHT_M - CARD_WIDTH_M / 2, CARD_RIGHT_M + CARD_WIDTH_M / 2
-    y, spread = CARD_FORWARD_M, CARD_BASE_M / 2
-    ridge = top + math.sqrt(CARD_FACE_M**2 - spread**2)
+    y, spread = CARD_FORWARD_M, base / 2
+    ridge = top + math.sqrt(face**2 - spread**2)
+    builder.frame((place.x, place.y, 0), place.bearing_deg)
     builder.quad(((x1, y + spread, top), (x0, y + spread, top), (x0, y, ridge), (x1, y, ridge)), far)
     builder.quad(((x0, y - spread, top), (x1, y - spread, top), (x1, y, ridge), (x0, y, ridge)), near)
+    builder.frame((0, 0, 0))
 
 
 def _chair(builder: MeshBuilder, near: float) -> None:

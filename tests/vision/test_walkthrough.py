@@ -230,3 +230,12 @@ def test_the_seal_openings_card_is_asked_for_unless_seats_only_are() -> None:
     shown = read(room, {"front": [picture(FRONT, [*seats, aside])]})
     assert shown.unproven == ()
     assert shown.misplaced == ()
+
+
+@pytest.mark.parametrize(("degrees", "state"), [(0.2, CameraState.AGREES), (0.6, CameraState.TURNED)])
+def test_a_calibrated_camera_is_not_said_to_have_turned_for_what_hands_and_plan_are_off(
+    degrees: float, state: CameraState
+) -> None:
+    calibrated = replace(FRONT, aim_tolerance_deg=0.05)
+    shown = picture(turned(FRONT, degrees), list(faces_of(ROOM).values()))
+    assert read(ROOM, {"front": [shown]}, calibrated).cameras[0].state is state
