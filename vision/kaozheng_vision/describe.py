@@ -19,7 +19,7 @@ from urllib.parse import urlsplit
 
 from kaozheng_vision.camera_clock import Answer
 from kaozheng_vision.digest_login import answer_digest, challenges
-from kaozheng_vision.failures import Failure, StreamError
+from kaozheng_vision.failures import BusyError, Failure, StreamError
 from kaozheng_vision.reach import reach
 from kaozheng_vision.source import PORTS, Source, printable, without_login
 
@@ -239,7 +239,7 @@ def _refuse(source: Source, answer: _RtspAnswer) -> None:
             Failure.NOT_FOUND, f"{where}: the camera answers but has no such stream; check the path"
         )
     if not 200 <= status < 300:
-        raise StreamError(
+        raise (BusyError if status >= 500 else StreamError)(
             Failure.PROTOCOL,
             f"{where} answers with an error ({status} {answer.reason}); look at the camera's own page",
         )

@@ -33,3 +33,7 @@ class StreamError(VisionError):
     def __init__(self, failure: Failure, message: str) -> None:
         super().__init__(message)
         self.failure = failure
+
+
+class BusyError(StreamError):
+    """A server that says it cannot just now (a status of 500 and more): it may a moment later."""

@@ -12,12 +12,15 @@ import av.error
 
 from kaozheng_vision.camera_clock import ClockReading, ClockSource, from_sender_reports, from_whole_seconds
 from kaozheng_vision.describe import Description, describe
-from kaozheng_vision.failures import Failure, StreamError
+from kaozheng_vision.failures import BusyError, Failure, StreamError
 from kaozheng_vision.onvif import ask_device
 from kaozheng_vision.pace import frames_per_second, group_s, jitter_ms
 from kaozheng_vision.reading import Frame, Reading, no_video, open_stream, read
 from kaozheng_vision.source import Source
 
+Answer = TypeVar("Answer")
+# GStreamer's server answers 503 while it takes down what the question before had set up: under a second here.
+BUSY_TRIES, BUSY_PAUSE_S = 3, 1.0
 Key = TypeVar("Key", bound=Hashable)
 
 # A probe mostly waits for packets; a whole building of ten rooms with three cameras each goes at once.
@@ -113,12 +116,14 @@ def probe(
             device = ask_device(source, timeout_s)
             source, clock = device.stream, device.clock
         if not source.is_file:
-            described = describe(source, timeout_s)
+            asked = source
+            described = _again_if_busy(lambda: describe(asked, timeout_s))
             reading.audio = "audio" in described.media
             if described.media and "video" not in described.media:
                 raise no_video()
         opening_s = time.monotonic()
-        with open_stream(source, timeout_s) as container:
+        opened = source
+        with _again_if_busy(lambda: open_stream(opened, timeout_s)) as container:
             read(container, source, reading, seconds, timeout_s)
     except StreamError as error:
         failure, message = error.failure, str(error)
@@ -135,6 +140,16 @@ def probe(
         login=described.login if described else "",
         clock=clock or _clock(reading, described, result.fps),
     )
+
+
+def _again_if_busy(ask: Callable[[], Answer]) -> Answer:
+    """Ask a server again that says it cannot just now, as one does that is still ending the connection before."""
+    for _ in range(BUSY_TRIES - 1):
+        try:
+            return ask()
+        except (BusyError, av.error.HTTPServerError):
+            time.sleep(BUSY_PAUSE_S)
+    return ask()
 
 
 def probe_all(
