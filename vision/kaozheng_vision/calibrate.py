@@ -54,7 +54,8 @@ _BAD_CORNER_PX = 2.0
 # What the survey says of the desks and the detector of its pixels counts as much as so many numbers measured here.
 _TRUST = 10.0
 _FOLDS = 10
-_MOST_PASSES = 6
+_MOST_PASSES = 8
+_SAME_NOISE = 0.02
 
 
 def calibrate_pose(
@@ -151,7 +152,9 @@ def _settled(cards: Cards, lens: Lens, start: Pose, prior: Noise) -> _Answer:
         settled, inliers = bool((agree == inliers).all()), agree
         if np.count_nonzero(agree) < FEWEST_CARDS:
             break
-        noise = _learned(cards.only(inliers), lens, pose, prior)
+        before, noise = noise, _learned(cards.only(inliers), lens, pose, prior)
+        # What was learned at a start far off is not noise: it is learned anew where that led, until it stays.
+        settled = settled and abs(noise.pixel_px / before.pixel_px - 1) < _SAME_NOISE
         pose = fit(cards.only(inliers), lens, pose, noise, robust=False)
         if settled:
             break
