@@ -58,3 +58,15 @@ def h264_segments(small_archives: ModuleType, tmp_path_factory: pytest.TempPathF
 def small_archive(small_archives: ModuleType, h264_segments: list[Path], tmp_path: Path) -> Any:
     """The demo site with an empty archive, to be filled with real segments: ``tests/small_archive.py``."""
     return small_archives.SmallArchive.make(tmp_path, h264_segments)
+
+
+@pytest.fixture(scope="session")
+def spoilt_clips() -> ModuleType:
+    """The module ``tests/spoilt_clip.py``."""
+    path = Path(__file__).with_name("spoilt_clip.py")
+    spec = importlib.util.spec_from_file_location("spoilt_clip", path)
+    assert spec is not None
+    assert spec.loader is not None
+    module = sys.modules["spoilt_clip"] = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
 import subprocess
 import sys
@@ -20,8 +19,9 @@ ROOM, TURNED, COVERED = "9-101", "front-left", "back-right"
 
 
 @pytest.mark.e2e
-def test_an_inspection_names_exactly_the_turned_and_the_covered_camera(tmp_path: Path) -> None:
-    spoilt = spoilt_clips()
+def test_an_inspection_names_exactly_the_turned_and_the_covered_camera(
+    tmp_path: Path, spoilt_clips: ModuleType
+) -> None:
     clips = {camera: PROJECT / "sample_media" / ROOM / f"{camera}.mp4" for camera in (TURNED, COVERED)}
     site = write_site(tmp_path / "site.yaml", clips)
 
@@ -33,8 +33,12 @@ def test_an_inspection_names_exactly_the_turned_and_the_covered_camera(tmp_path:
     assert faults(again) == {TURNED: [], COVERED: []}
 
     camera = next(one for one in room_cameras(load_site(site).room(ROOM)) if one.id == TURNED)
-    turned = spoilt.spoil_clip(clips[TURNED], tmp_path / "turned.mp4", spoilt.turned(camera, 2.0), every=2)
-    covered = spoilt.spoil_clip(clips[COVERED], tmp_path / "covered.mp4", spoilt.covered(0.6), every=2)
+    turned = spoilt_clips.spoil_clip(
+        clips[TURNED], tmp_path / "turned.mp4", spoilt_clips.turned(camera, 2.0), every=2
+    )
+    covered = spoilt_clips.spoil_clip(
+        clips[COVERED], tmp_path / "covered.mp4", spoilt_clips.covered(0.6), every=2
+    )
     write_site(site, {TURNED: turned, COVERED: covered})
     spoilt_room = inspect(site)
     assert faults(spoilt_room) == {TURNED: ["moved"], COVERED: ["covered"]}
@@ -44,17 +48,6 @@ def test_an_inspection_names_exactly_the_turned_and_the_covered_camera(tmp_path:
     # What only the covered camera saw is not verified any more, and nothing passes on its word.
     passed = {"first": passing(again), "spoilt": passing(spoilt_room)}
     assert passed["spoilt"] < passed["first"]
-
-
-def spoilt_clips() -> ModuleType:
-    """The module ``tests/spoilt_clip.py``."""
-    path = Path(__file__).resolve().parents[1] / "spoilt_clip.py"
-    spec = importlib.util.spec_from_file_location("spoilt_clip", path)
-    assert spec is not None
-    assert spec.loader is not None
-    module = sys.modules["spoilt_clip"] = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
 
 
 def write_site(path: Path, clips: dict[str, Path]) -> Path:

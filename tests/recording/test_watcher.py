@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import importlib.util
 import json
 import subprocess
 import sys
@@ -28,19 +27,7 @@ ROOM, CAMERA = "9-101", "front-left"
 
 
 @pytest.fixture(scope="session")
-def spoilt() -> ModuleType:
-    """The module ``tests/spoilt_clip.py``."""
-    path = Path(__file__).resolve().parents[1] / "spoilt_clip.py"
-    spec = importlib.util.spec_from_file_location("spoilt_clip", path)
-    assert spec is not None
-    assert spec.loader is not None
-    module = sys.modules["spoilt_clip"] = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
-@pytest.fixture(scope="session")
-def scenes(spoilt: ModuleType, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+def scenes(spoilt_clips: ModuleType, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     """Fragmented MP4 files of the demo room, as a recorder writes them: as it is, covered, and turned by 2 degrees."""
     from kaozheng_service.config.geometry import room_cameras
     from kaozheng_service.config.site import load_site
@@ -51,13 +38,15 @@ def scenes(spoilt: ModuleType, tmp_path_factory: pytest.TempPathFactory) -> dict
     camera = next(one for one in room_cameras(room) if one.id == CAMERA)
     faults = {
         "good": lambda frame: frame,
-        "covered": spoilt.covered(0.7),
-        "turned": spoilt.turned(camera, 2.0),
+        "covered": spoilt_clips.covered(0.7),
+        "turned": spoilt_clips.turned(camera, 2.0),
         "frozen": Still(),
     }
     clip = root / "sample_media" / ROOM / f"{CAMERA}.mp4"
     return {
-        name: spoilt.spoil_clip(clip, folder / f"{name}.mp4", fault, seconds=8, every=5, fragmented=True)
+        name: spoilt_clips.spoil_clip(
+            clip, folder / f"{name}.mp4", fault, seconds=8, every=5, fragmented=True
+        )
         for name, fault in faults.items()
     }
 

@@ -34,9 +34,9 @@ from kaozheng_service.inspection.calibration import (
     calibration_json,
     card_marks,
     desk_faces,
-    steady_markers,
 )
 from kaozheng_vision.probe import ProbeResult
+from kaozheng_vision.steady import steady_markers
 from scipy.stats import chi2
 from typer.testing import CliRunner
 
@@ -393,16 +393,20 @@ def test_bad_usage_says_the_mend(arguments, mend):
     assert mend in str(done.exception)
 
 
+def steady(frames):
+    return [one.marker for one in steady_markers(frames)]
+
+
 def test_of_several_pictures_the_median_counts_and_two_cards_of_one_number_stay_two(knocked):
     crop = knocked[1][300:700, 500:900]
-    once = {marker.id: marker for marker in steady_markers([crop])}
+    once = {marker.id: marker for marker in steady([crop])}
     hidden = crop.copy()
     hidden[:, :200] = 90
-    assert len(steady_markers([hidden])) < len(once)
-    again = {marker.id: marker for marker in steady_markers([hidden, crop, crop])}
+    assert len(steady([hidden])) < len(once)
+    again = {marker.id: marker for marker in steady([hidden, crop, crop])}
     assert again.keys() == once.keys()
     for number, marker in once.items():
         assert np.abs(again[number].corners_px - marker.corners_px).max() < 0.2
     number, marker = next(iter(once.items()))
     twins = np.concatenate([crop, crop], axis=1)
-    assert [one.id for one in steady_markers([twins, twins])].count(number) == 2
+    assert [one.id for one in steady([twins, twins])].count(number) == 2

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import pytest
-from kaozheng_service.config.site import CameraConfig
+from kaozheng_service.config.cameras import CameraConfig
 from kaozheng_service.errors import UserError
 from kaozheng_service.inspection.references import (
     accept_references,

@@ -12,8 +12,9 @@ from kaozheng_coverage.pose import with_covariance
 from kaozheng_coverage.profile import Profile
 from kaozheng_coverage.room import Desk, Monitor, Prism, Room, Seat, Zone
 
+from kaozheng_service.config.cameras import CameraConfig, LensEntry
 from kaozheng_service.config.profiles import built_in_profiles, profile_of
-from kaozheng_service.config.site import CameraConfig, LensEntry, RoomConfig, Seats, Site, next_numbers
+from kaozheng_service.config.site import RoomConfig, Seats, Site, next_numbers
 
 Fault = tuple[tuple[str | int, ...], str]
 

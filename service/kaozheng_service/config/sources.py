@@ -11,7 +11,8 @@ from kaozheng_vision.failures import Failure, StreamError
 from kaozheng_vision.onvif import ask_device
 from kaozheng_vision.source import Source
 
-from kaozheng_service.config.site import CameraConfig, Site
+from kaozheng_service.config.cameras import CameraConfig
+from kaozheng_service.config.site import Site
 from kaozheng_service.errors import UserError
 
 # A device on the same network answers within 0.1 s; one that does not in this time is asked again later.

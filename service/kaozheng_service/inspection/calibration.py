@@ -17,15 +17,17 @@ from kaozheng_coverage.pose import roll_of
 from kaozheng_coverage.projection import axes
 from kaozheng_vision.calibrate import CardFit, PoseCalibration, PoseVerdict, calibrate_pose
 from kaozheng_vision.failures import Failure
-from kaozheng_vision.markers import Marker, find_markers
+from kaozheng_vision.markers import Marker
 from kaozheng_vision.overlay import draw_outlines
 from kaozheng_vision.probe import ProbeResult, probe_all
 from kaozheng_vision.reading import Frame
 from kaozheng_vision.residuals import CardMark, draw_cards
+from kaozheng_vision.steady import steady_markers
 
 from kaozheng_service.config.calibrated import CalibratedEntry, StatedPose
+from kaozheng_service.config.cameras import CameraConfig
 from kaozheng_service.config.geometry import room_cameras, room_geometry, room_profile, stated_camera
-from kaozheng_service.config.site import CameraConfig, RoomConfig, Site
+from kaozheng_service.config.site import RoomConfig, Site
 from kaozheng_service.config.sources import camera_source
 from kaozheng_service.errors import UserError
 from kaozheng_service.inspection.pictures import JPEG_QUALITY, predicted_outlines
@@ -113,7 +115,7 @@ def calibrate_camera(
             f"{entry.resolution[0]}x{entry.resolution[1]}: mend the resolution there, and the lens for it"
         )
         return CameraCalibration(entry.id, stated, problem=problem, frame=probe.frames[-1])
-    markers = steady_markers(_some(probe.frames))
+    markers = [one.marker for one in steady_markers(_some(probe.frames))]
     sightings = tuple((faces[marker.id], marker) for marker in markers if marker.id in faces)
     result = calibrate_pose(stated, sightings)
     return CameraCalibration(entry.id, stated, result, frame=probe.frames[-1], sightings=sightings)
@@ -124,25 +126,6 @@ def desk_faces(room: RoomConfig) -> dict[int, CardFace]:
     geometry = room_geometry(room)
     seats = 2 * len(geometry.seats)
     return {face.marker_id: face for face in card_faces(geometry, room.card_marker) if face.marker_id < seats}
-
-
-def steady_markers(frames: Sequence[Frame]) -> list[Marker]:
-    """Markers of several pictures of what stands still: corners are the median over the pictures that show one.
-
-    Two cards of one id at different places are two.
-    """
-    groups: list[list[Marker]] = []
-    for frame in frames:
-        grey = np.asarray(cv2.cvtColor(frame, cv2.COLOR_BGR2GRAY), np.uint8)
-        for marker in find_markers(grey):
-            group = next((one for one in groups if _same(one[0], marker)), None)
-            if group is None:
-                groups.append([marker])
-            else:
-                group.append(marker)
-    return [
-        Marker(group[0].id, np.median([marker.corners_px for marker in group], axis=0)) for group in groups
-    ]
 
 
 def calibrated_entry(entry: CameraConfig, result: PoseCalibration, day: date) -> CalibratedEntry:
@@ -294,11 +277,6 @@ def _card_json(card: CardFit, used: str) -> dict[str, Any]:
 
 def _finite(value: float | None) -> float | None:
     return None if value is None or not np.isfinite(value) else float(value)
-
-
-def _same(one: Marker, other: Marker) -> bool:
-    apart = np.linalg.norm(one.corners_px.mean(axis=0) - other.corners_px.mean(axis=0))
-    return one.id == other.id and bool(apart < _SAME * min(one.side_px, other.side_px))
 
 
 def _some(frames: Sequence[Frame]) -> list[Frame]:

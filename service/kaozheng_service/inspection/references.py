@@ -17,7 +17,7 @@ from kaozheng_vision.reference import Reference as View
 from sqlalchemy import select
 
 from kaozheng_service.clock import now
-from kaozheng_service.config.site import CameraConfig
+from kaozheng_service.config.cameras import CameraConfig
 from kaozheng_service.database import Inspection, Reference
 from kaozheng_service.errors import UserError
 from kaozheng_service.evidence.records import ReferenceAccepted

@@ -20,7 +20,7 @@ from kaozheng_vision.errors import VisionError
 from kaozheng_vision.picture import WIDTH_PX
 from kaozheng_vision.reference import Reference
 
-from kaozheng_service.config.site import CameraConfig
+from kaozheng_service.config.cameras import CameraConfig
 from kaozheng_service.errors import UserError
 from kaozheng_service.inspection.references import AcceptedFile, caption_mask, load_views
 from kaozheng_service.recording.newest import Place, decode_first, newest_fragment

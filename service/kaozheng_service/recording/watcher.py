@@ -25,8 +25,8 @@ from sqlalchemy import select
 
 from kaozheng_service import wording
 from kaozheng_service.clock import now
+from kaozheng_service.config.cameras import CameraConfig
 from kaozheng_service.config.geometry import room_cameras
-from kaozheng_service.config.site import CameraConfig
 from kaozheng_service.database import Alarm, Take, Window
 from kaozheng_service.errors import UserError
 from kaozheng_service.evidence.records import AlarmCleared, AlarmRaised
