@@ -81,8 +81,8 @@ NOISE_DETAIL = 1.2
 # the lamps off; half the picture and more hidden 0.45-1, less where that half was plain wall.
 COVERED_SHARE = 0.25
 # Colour cast: distance of the mean colour in a and b of CIELAB, at the same luma. Untouched 0-3.6; blue and red off by
-# 15% and 8%, as a white balance drifts, 8-11; one channel weaker by 0.45-0.7 or stronger by 1.4-1.8: mostly 14-37, and of
-# 120 such trials 11 were not told within 30 s.
+# 15% and 8%, as a white balance drifts, 8-11; one channel weaker by 0.45-0.7 or stronger by 1.4-1.8: mostly 14-37,
+# and of 120 such trials 11 were not told within 30 s.
 CAST_DISTANCE = 12.0
 # Moved: degrees. Untouched up to 0.06; 0.3 to 3 degrees put in are measured within 0.1.
 MOVED_DEG = 0.2
