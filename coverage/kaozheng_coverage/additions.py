@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from scipy.optimize import Bounds, LinearConstraint, milp
 
-from kaozheng_coverage.adjust import middle, mounts, place_words
+from kaozheng_coverage.adjust import hung, middle, mounts, place_words
 from kaozheng_coverage.camera import Camera
 from kaozheng_coverage.judge import Judge, rules_of
 from kaozheng_coverage.outcome import sight_outcome
@@ -118,10 +118,7 @@ def _candidates(room: Room, cameras: Sequence[Camera], failing: Sequence[Target]
         )
         for aim in rounded:
             if math.dist(place, aim) >= _NEAREST_M:
-                found += [
-                    replace(pattern, id="candidate", position_m=place, aim_m=aim, roll_deg=0.0)
-                    for pattern in lenses.values()
-                ]
+                found += [hung(pattern, "candidate", place, aim, 0.0) for pattern in lenses.values()]
     return found
 
 

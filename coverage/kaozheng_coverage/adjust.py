@@ -10,6 +10,7 @@ import shapely
 
 from kaozheng_coverage.camera import Camera, Point3
 from kaozheng_coverage.distortion import radius_of
+from kaozheng_coverage.pose import by_hand
 from kaozheng_coverage.projection import axes
 from kaozheng_coverage.room import Room, Seat
 from kaozheng_coverage.sight import Target
@@ -44,7 +45,7 @@ def turned(camera: Camera, pan_deg: float, tilt_deg: float) -> Camera:
         round(y + far * math.cos(rise) * math.cos(bearing), 3),
         round(z + far * math.sin(rise), 3),
     )
-    return replace(camera, aim_m=aim)
+    return replace(by_hand(camera), aim_m=aim)
 
 
 def zoomed(camera: Camera, factor: float) -> Camera | None:
@@ -56,6 +57,7 @@ def zoomed(camera: Camera, factor: float) -> Camera | None:
 
 def with_hfov(camera: Camera, hfov_deg: float) -> Camera:
     """The camera with a lens of the same model and picture and this horizontal angle of view (below 180 degrees)."""
+    camera = by_hand(camera)
     lens = camera.lens
     # Exact in one step for a centred picture; a calibrated centre some per cent off needs two more.
     for _ in range(3):
@@ -63,6 +65,11 @@ def with_hfov(camera: Camera, hfov_deg: float) -> Camera:
         radii = radius_of(lens.model, lens.coefficients, np.array([now, wanted]))[0]
         lens = replace(lens, focal_px=lens.focal_px * float(radii[0] / radii[1]))
     return replace(camera, lens=lens)
+
+
+def hung(camera: Camera, name: str, mount: Point3, aim: Point3, roll_deg: float) -> Camera:
+    """That camera, or another of its kind, hung there."""
+    return replace(by_hand(camera), id=name, position_m=mount, aim_m=aim, roll_deg=roll_deg)
 
 
 def place_words(point: Point3) -> str:

@@ -21,7 +21,8 @@ class Camera:
     ``pose_covariance`` is what a calibration by cards leaves open, None for a pose that was measured by hand: 7 rows of
     7 of a change of pose as :mod:`kaozheng_coverage.pose` counts it, position (metres), rotation (radians, about the
     camera's right, down and forward axes) and focal length (relative). Then ``aim_tolerance_deg`` and the lens' spread
-    follow from it (:func:`kaozheng_coverage.pose.with_covariance`), and draws are made from it as a whole.
+    follow from it (:func:`kaozheng_coverage.pose.with_covariance`), and draws are made from it as a whole;
+    ``by_hand`` keeps what both were before, degrees and a share: how well it will hang again once it was touched.
     """
 
     id: str
@@ -31,3 +32,4 @@ class Camera:
     roll_deg: float = 0.0
     aim_tolerance_deg: float = 1.0
     pose_covariance: Covariance | None = None
+    by_hand: tuple[float, float] | None = None

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
-from kaozheng_coverage.adjust import middle, mounts, pan_tilt, place_words, turned, zoomed
+from kaozheng_coverage.adjust import hung, middle, mounts, pan_tilt, place_words, turned, zoomed
 from kaozheng_coverage.arrays import Array
 from kaozheng_coverage.camera import Camera, Point3
 from kaozheng_coverage.profile import Part, Rule
@@ -200,7 +200,7 @@ class _Search:
         for _, _, mount, camera in ways[:_MOST_MOVES]:
             for towards in (camera.aim_m, aim):
                 if math.dist(mount, towards) >= 0.5:
-                    changed = replace(camera, position_m=mount, aim_m=towards)
+                    changed = hung(camera, camera.id, mount, towards, camera.roll_deg)
                     if self._could_ever(changed) and self._suffices(camera, changed):
                         yield self._move(camera, changed)
 
@@ -217,7 +217,7 @@ class _Search:
         for mount in mounts(self._room)[:_MOST_MOUNTS]:
             if math.dist(mount, aim) < 0.5:
                 continue
-            camera = replace(pattern, id=name, position_m=mount, aim_m=aim, roll_deg=0.0)
+            camera = hung(pattern, name, mount, aim, 0.0)
             margin = self._margin(camera)
             if margin is not None:
                 found.append((-margin, mount, camera))

@@ -94,7 +94,19 @@ def with_covariance(camera: Camera, covariance: Array) -> Camera:
         aim_tolerance_deg=math.degrees(2.0 * math.sqrt(max(0.0, aim))),
         lens=replace(camera.lens, spread=spread),
         pose_covariance=_tuples(checked),
+        by_hand=camera.by_hand or (camera.aim_tolerance_deg, camera.lens.spread),
     )
+
+
+def by_hand(camera: Camera) -> Camera:
+    """The camera with the tolerances that it was stated with: what was calibrated ends when it is touched, and says
+    nothing of another camera of its kind.
+    """
+    if camera.by_hand is None:
+        return camera
+    tolerance_deg, spread = camera.by_hand
+    lens = replace(camera.lens, spread=spread)
+    return replace(camera, aim_tolerance_deg=tolerance_deg, lens=lens, pose_covariance=None, by_hand=None)
 
 
 def checked_covariance(camera_id: str, covariance: Array | Covariance) -> Array:

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from kaozheng_coverage.adjust import hung, turned, with_hfov
 from kaozheng_coverage.camera import Camera
 from kaozheng_coverage.errors import CoverageError
 from kaozheng_coverage.judge import judge_room
@@ -73,6 +74,14 @@ def test_the_tolerances_of_a_verdict_are_two_standard_deviations():
     camera = with_covariance(CAMERA, covariance(0.02, 0.1, 0.2, 0.004))
     assert camera.aim_tolerance_deg == pytest.approx(0.2)
     assert camera.lens.spread == pytest.approx(0.004 * math.sqrt(12))
+
+
+def test_a_calibrated_camera_that_is_touched_is_as_well_known_as_by_hand():
+    camera = with_covariance(with_covariance(CAMERA, covariance(0.02, 0.1, 0.2, 0.004)), np.eye(7) * 1e-8)
+    stated = (CAMERA.aim_tolerance_deg, CAMERA.lens.spread, None)
+    wider = with_hfov(camera, 80)
+    for touched in (turned(camera, 5, 0), wider, hung(camera, "new", (1, 1, 2.5), (4, 4, 1), 0)):
+        assert (touched.aim_tolerance_deg, touched.lens.spread, touched.pose_covariance) == stated
 
 
 @pytest.mark.parametrize(
