@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from kaozheng_coverage.card import TENT, CardForm
 from kaozheng_coverage.card_sight import CardCause, CardChance, CardSight
 from kaozheng_coverage.room import Zone
+from kaozheng_vision.walkthrough_result import CameraState, Reading, WalkThrough
 
 from kaozheng_service.wording import occluder_name, zone_name
 
@@ -96,6 +97,38 @@ def summary_sentence(cards: Mapping[CardChance, Sequence[str]]) -> str:
     if never:
         text += f"；任何机位都不能识读的{len(never)}张（{'、'.join(never)}），须增设机位或改用更长焦距"
     return text + "。"
+
+
+def walk_sentences(walk: WalkThrough) -> list[str]:
+    """What a walk-through by desk cards has against a room, in few words each; none where every card is read in its
+    place by a camera and none contradicts the model.
+    """
+    said = [
+        f"{one.camera_id}：桌签整体偏{one.turn_deg:.1f}°，朝向与登记不符"
+        for one in walk.cameras
+        if one.state is CameraState.TURNED
+    ]
+    said += [f"{label}的桌签有两张" for label in walk.repeated]
+    said += [
+        f"{one.camera_id}：桌签{one.label}不在原位"
+        + (f"，放在了{one.place_of}处" if one.place_of is not None else "")
+        for one in walk.misplaced
+    ]
+    said += [f"{one.camera_id}：有不属于本考场的标记（{one.marker_id}）" for one in walk.strangers]
+    said += [
+        f"{one.camera_id}：应能识读桌签{one.label}而未识读"
+        for one in walk.readings
+        if one.reading is Reading.MISSING
+    ]
+    said += [
+        f"{one.camera_id}：识读到桌签{one.label}，而模型认为其"
+        + (card_cause_name(one.sight.cause) if one.sight.cause else "不可见")
+        for one in walk.readings
+        if one.refutes
+    ]
+    if walk.unproven:
+        said.append(f"没有机位识读到桌签{'、'.join(walk.unproven)}")
+    return said
 
 
 def zone_sentence(zone: Zone, marker_m: float) -> str:

@@ -45,6 +45,11 @@ def test_an_inspection_names_exactly_the_turned_and_the_covered_camera(
     assert spoilt_room["outcome"] == "rejected"
     turn = next(one for one in spoilt_room["cameras"] if one["camera"] == TURNED)["turned"]
     assert turn["pan_deg"] == pytest.approx(2.0, abs=0.1)
+    # The desk cards say it too, without any accepted view.
+    cards = {"as accepted": states(again), "spoilt": states(spoilt_room)}
+    assert cards["as accepted"][TURNED] == "agrees"
+    assert cards["spoilt"][TURNED] == "turned"
+    assert any(f"{TURNED}：桌签整体偏2.1°" in reason for reason in spoilt_room["reasons"])
     # What only the covered camera saw is not verified any more, and nothing passes on its word.
     passed = {"first": passing(again), "spoilt": passing(spoilt_room)}
     assert passed["spoilt"] < passed["first"]
@@ -68,7 +73,9 @@ def run(*arguments: str) -> subprocess.CompletedProcess[str]:
 
 def inspect(site: Path) -> dict[str, Any]:
     out = str(site.parent / "inspection")
-    done = run("inspect", "--config", str(site), "--room", ROOM, "--seconds", "3", "--out", out, "--json")
+    done = run(
+        "inspect", "--config", str(site), "--room", ROOM, "--seconds", "3", "--out", out, "--cards", "--json"
+    )
     assert done.returncode in (0, 1), done.stderr
     (result,) = json.loads(done.stdout)["rooms"]
     return dict(result)
@@ -86,6 +93,11 @@ def compared(result: dict[str, Any]) -> dict[str, bool]:
         camera["camera"]: all(one["judgement"] != "not_compared" for one in camera["diagnosis"])
         for camera in result["cameras"]
     }
+
+
+def states(result: dict[str, Any]) -> dict[str, str]:
+    """What the desk cards say of each camera."""
+    return {camera["camera"]: camera["state"] for camera in result["cards"]["cameras"]}
 
 
 def passing(result: dict[str, Any]) -> set[str]:

@@ -100,6 +100,10 @@ def inspect(
     ] = None,
     seconds: Annotated[float, typer.Option(help="length of the test recording")] = 10.0,
     out: Annotated[Path, typer.Option(help="folder for the acceptance sheets")] = Path("inspection"),
+    cards: Annotated[
+        bool,
+        typer.Option("--cards", help="the desk cards are set up: read them and hold them against the model"),
+    ] = False,
     as_json: JsonOption = False,
 ) -> None:
     """Check rooms before an exam: probe, diagnose, judge, record and verify; print the acceptance sheet."""
@@ -110,7 +114,7 @@ def inspect(
     site = load_site(config)
     ids = [site.room(name).id for name in room] if room else [entry.id for entry in site.rooms]
     with TaskBars(shown=not as_json) as bars:
-        results = inspect_rooms(open_station(site), ids, seconds=seconds, out=out, progress=bars)
+        results = inspect_rooms(open_station(site), ids, seconds=seconds, out=out, cards=cards, progress=bars)
     if as_json:
         _print_json(
             {"schema": "kaozheng/inspections/1", "rooms": [inspection_json(result) for result in results]}

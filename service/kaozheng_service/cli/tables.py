@@ -167,6 +167,9 @@ def print_inspection(result: RoomInspection) -> None:
     for name, targets in (("seats", result.verdict.seats), ("zones", result.verdict.zones)):
         passed = sum(target.outcome is Outcome.PASS for target in targets)
         console.print(f"{passed} of {len(targets)} {name} pass")
+    if result.walk is not None:
+        walk = result.walk.walk
+        console.print(f"{len(walk.labels) - len(walk.unproven)} of {len(walk.labels)} desk cards are read")
     for reason in result.reasons:
         console.print(f"- {escape(reason)}", soft_wrap=True)
     console.print(

@@ -37,6 +37,7 @@ from kaozheng_service.inspection.result import (
     inspection_json,
 )
 from kaozheng_service.inspection.sheet import acceptance_sheet
+from kaozheng_service.inspection.walkthrough import RoomWalk, check_has_cards, read_cards, write_walk_pictures
 from kaozheng_service.recording.windows import record_now
 from kaozheng_service.station import Station
 
@@ -61,6 +62,7 @@ def inspect_rooms(
     *,
     seconds: float = 10.0,
     out: Path,
+    cards: bool = False,
     progress: Progress,
 ) -> tuple[RoomInspection, ...]:
     """Inspect rooms and print an acceptance sheet for each.
@@ -70,6 +72,7 @@ def inspect_rooms(
 
     Parameters
     ----------
+    cards : read the desk cards in the same pictures too, and hold them against the model
     out : folder; an inspection writes acceptance.pdf, result.json and pictures to ``<room>/<inspection id>/``
 
     Returns
@@ -78,9 +81,11 @@ def inspect_rooms(
 
     Raises
     ------
-    UserError : no such room
+    UserError : no such room, or cards of one without seats
     """
     rooms = [station.site.room(room_id) for room_id in room_ids]
+    for room in rooms if cards else ():
+        check_has_cards(room, zones=False)
     at = now()
     probes = _probe_cameras(station.site, rooms, progress)
     steps = {room.id: progress.task(f"inspecting {room.id}") for room in rooms}
@@ -88,7 +93,16 @@ def inspect_rooms(
     with ThreadPoolExecutor(max_workers=max(1, min(ROOM_WORKERS, len(rooms)))) as pool:
         futures = [
             pool.submit(
-                _inspect_room, station, room, at, probes, seconds, out, steps[room.id], recording[room.id]
+                _inspect_room,
+                station,
+                room,
+                at,
+                probes,
+                seconds,
+                cards,
+                out,
+                steps[room.id],
+                recording[room.id],
             )
             for room in rooms
         ]
@@ -126,6 +140,7 @@ def _inspect_room(
     at: datetime,
     probes: Probes,
     seconds: float,
+    with_cards: bool,
     out: Path,
     step: Step,
     recording_step: Step,
@@ -149,7 +164,8 @@ def _inspect_room(
         for camera in room.cameras
     )
     step(3, total)
-    outcome, reasons = propose(verdict, cameras, recordings)
+    walk = _read_cards(room, probes, folder / "cameras") if with_cards else None
+    outcome, reasons = propose(verdict, cameras, recordings, walk.walk if walk is not None else None)
     inspection = RoomInspection(
         id=name,
         room_id=room.id,
@@ -164,11 +180,19 @@ def _inspect_room(
         sheet=folder / "acceptance.pdf",
         result=folder / "result.json",
         leaf=-1,
+        walk=walk,
     )
     acceptance_sheet(station.site, inspection, inspection.sheet)
     inspection = _write_down(station, inspection)
     step(total, total)
     return inspection
+
+
+def _read_cards(room: RoomConfig, probes: Probes, folder: Path) -> RoomWalk:
+    """Of the seats: a seal-opening area's card is held up, which an inspection does not wait for."""
+    found = read_cards(room, {camera.id: probes[room.id, camera.id] for camera in room.cameras}, zones=False)
+    write_walk_pictures(found, folder)
+    return found
 
 
 def _judge(site: Site, room: RoomConfig, sightings: dict[str, Sighting]) -> RoomVerdict:

@@ -6,8 +6,9 @@ from collections.abc import Sequence
 
 from kaozheng_coverage.verdict import Outcome, RoomVerdict
 from kaozheng_vision.diagnose import Fault, Judgement
+from kaozheng_vision.walkthrough_result import WalkThrough
 
-from kaozheng_service import wording
+from kaozheng_service import card_wording, wording
 from kaozheng_service.inspection.result import CameraInspection, CameraRecording
 
 # A camera that shows one of these is as dead as one that does not answer.
@@ -18,6 +19,7 @@ def propose(
     verdict: RoomVerdict,
     cameras: Sequence[CameraInspection],
     recordings: Sequence[CameraRecording],
+    walk: WalkThrough | None = None,
 ) -> tuple[str, tuple[str, ...]]:
     """(accepted, conditional or rejected; every reason against acceptance in Chinese).
 
@@ -25,7 +27,8 @@ def propose(
     -----
     Rejected: a camera gives no picture, or a black, covered or frozen one; or a test recording is missing or not valid:
     such a room cannot be proven to have been watched. Conditional: a seat or zone fails or is undetermined, a
-    picture has another fault or could not be judged, or its size is not the stated one: a supervisor decides.
+    picture has another fault or could not be judged, its size is not the stated one, or desk cards disagree with the
+    model or were not all read: a supervisor decides.
     Accepted: none of these.
     """
     grave: list[str] = []
@@ -62,6 +65,8 @@ def propose(
             count = sum(target.outcome is outcome for target in targets)
             if count:
                 light.append(f"{count}{kind}{wording.outcome_name(outcome)}")
+    if walk is not None:
+        light += card_wording.walk_sentences(walk)
     if grave:
         return "rejected", (*grave, *light)
     return ("conditional" if light else "accepted"), tuple(light)

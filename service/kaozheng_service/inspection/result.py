@@ -14,6 +14,7 @@ from kaozheng_vision.probe import ProbeResult
 
 from kaozheng_service.clock import to_text
 from kaozheng_service.inspection.references import ViewFile
+from kaozheng_service.inspection.walkthrough import RoomWalk, walkthrough_json
 
 SCHEMA = "kaozheng/inspection/1"
 
@@ -68,7 +69,8 @@ class RoomInspection:
     """One run of all checks on one room; ``outcome`` is proposed until it is signed on paper.
 
     ``checkpoint`` is the log's when the sheet was printed: it covers the test recording. ``leaf`` is the
-    record of this inspection, which names the sheet's hash and so comes after it.
+    record of this inspection, which names the sheet's hash and so comes after it. ``walk`` is the walk-through by desk
+    cards, None where it was not asked for.
     """
 
     id: str
@@ -84,6 +86,7 @@ class RoomInspection:
     sheet: Path
     result: Path
     leaf: int
+    walk: RoomWalk | None = None
 
     @property
     def recording_valid(self) -> bool:
@@ -109,6 +112,7 @@ def inspection_json(inspection: RoomInspection) -> dict[str, Any]:
                 for recording in inspection.recordings
             ],
         },
+        "cards": walkthrough_json(inspection.walk) if inspection.walk is not None else None,
         "coverage": verdict_json(inspection.verdict),
         "checkpoint": inspection.checkpoint,
     }

@@ -82,6 +82,7 @@ def sheet_data(site: Site, inspection: RoomInspection) -> dict[str, Any]:
             "cameras_live": sum(camera.probe.ok for camera in inspection.cameras),
             "cameras": len(inspection.cameras),
             "recordings_valid": sum(recording.valid for recording in inspection.recordings),
+            "cards": _cards(inspection),
         },
         "cameras": [_camera(camera) for camera in inspection.cameras],
         "failures": [_failure(target) for target in verdict.targets if target.outcome is not Outcome.PASS],
@@ -111,6 +112,14 @@ def _local(site: Site, moment: datetime) -> str:
 
 def _counts(targets: tuple[TargetVerdict, ...]) -> dict[str, int]:
     return {outcome.value: sum(target.outcome is outcome for target in targets) for outcome in Outcome}
+
+
+def _cards(inspection: RoomInspection) -> str:
+    """How many desk cards any camera reads, of how many; empty where they were not asked for."""
+    if inspection.walk is None:
+        return ""
+    walk = inspection.walk.walk
+    return f"{len(walk.labels) - len(walk.unproven)} / {len(walk.labels)}"
 
 
 def _camera(camera: CameraInspection) -> dict[str, Any]:

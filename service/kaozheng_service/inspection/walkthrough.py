@@ -63,7 +63,7 @@ def walk_room(
     ------
     UserError : the room has no cards to be read
     """
-    _has_cards(room, zones)
+    check_has_cards(room, zones=zones)
     probes: dict[str, ProbeResult] = {}
     sources = {}
     for entry in room.cameras:
@@ -83,7 +83,7 @@ def read_cards(
     progress: Step = lambda done, total: None,
 ) -> RoomWalk:
     """The walk-through by what probes of the room's cameras brought, by camera id; raises as :func:`walk_room`."""
-    _has_cards(room, zones)
+    check_has_cards(room, zones=zones)
     walk = walk_through(
         room_geometry(room),
         room_cameras(room),
@@ -101,7 +101,8 @@ def read_cards(
     return RoomWalk(walk, problems, frames)
 
 
-def _has_cards(room: RoomConfig, zones: bool) -> None:
+def check_has_cards(room: RoomConfig, *, zones: bool) -> None:
+    """Raises UserError as :func:`walk_room`."""
     geometry = room_geometry(room)
     if not geometry.seats and not (zones and card_zones(geometry)):
         raise UserError(f"room {room.id} has no seats to put cards on; describe them under seats")
