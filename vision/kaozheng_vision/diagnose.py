@@ -80,10 +80,10 @@ NOISE_DETAIL = 1.2
 # Covered: share of the picture, at and above. Untouched 0-0.06 (a man in black before the camera), also with half of
 # the lamps off; half the picture and more hidden 0.45-1, less where that half was plain wall.
 COVERED_SHARE = 0.25
-# Colour cast: distance of the mean colour in a and b of CIELAB, at the same luma. Untouched 0-3.6; blue and red off by
-# 15% and 8%, as a white balance drifts, 8-11; one channel weaker by 0.45-0.7 or stronger by 1.4-1.8: mostly 14-37,
-# and of 120 such trials 11 were not told within 30 s.
-CAST_DISTANCE = 12.0
+# Colour cast: share by which one of blue, green and red became stronger against another. Untouched 0-0.16; blue and
+# red off by 15% and 8%, as a white balance drifts, 0.11-0.29, once 0.40; one channel at 0.7 of what it was 0.41-0.65,
+# at 1.4 times 0.27-0.48 and mostly 0.39.
+CAST_SHARE = 0.33
 # Moved: degrees. Untouched up to 0.06; 0.3 to 3 degrees put in are measured within 0.1.
 MOVED_DEG = 0.2
 # A picture with this much structure, in which nothing of the accepted view is found again, shows something else.
@@ -104,7 +104,7 @@ _THRESHOLDS = {
     Fault.FROZEN: FROZEN_SHARE,
     Fault.NOISY: NOISE_LEVELS,
     Fault.COVERED: COVERED_SHARE,
-    Fault.COLOUR_CAST: CAST_DISTANCE,
+    Fault.COLOUR_CAST: CAST_SHARE,
     Fault.MOVED: MOVED_DEG,
 }
 _FAULTY_BELOW = frozenset({Fault.LOST, Fault.BLACK, Fault.TOO_DARK, Fault.BLURRED, Fault.FROZEN})
@@ -116,9 +116,9 @@ class Finding:
     """One question asked of the picture.
 
     ``value`` is what was measured (None: nothing could be), in the unit of ``threshold``: pictures for lost, luma
-    0-255 for black and too_dark, a share 0-1 for too_bright, frozen and covered, a ratio for blurred, levels for noisy,
-    CIELAB units for colour_cast, degrees for moved. ``reason`` says why it cannot be judged, or what a fault without
-    a number is, and is "" otherwise.
+    0-255 for black and too_dark, a share 0-1 for too_bright, frozen and covered, the share of change of one colour
+    against another for colour_cast, a ratio for blurred, levels for noisy, degrees for moved. ``reason`` says why it
+    cannot be judged, or what a fault without a number is, and is "" otherwise.
     """
 
     kind: Fault

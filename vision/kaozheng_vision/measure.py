@@ -26,6 +26,8 @@ _OTHER_LUMA = (0.6, 1.4)
 # A cover hides structure in two tiles at least: one may be a coat.
 _FEWEST_GONE = 2
 _MOST_GONE = 0.5
+# A channel's gain is told by tiles in which it is neither noise nor clipped.
+_TOLD = (10.0, 240.0)
 # Fewer tiles than this decide nothing: a tenth of the picture.
 FEWEST_TILES = 12
 _IMMERKAER = np.array([[1, -2, 1], [-2, 4, -2], [1, -2, 1]], dtype=np.float32)
@@ -39,7 +41,7 @@ class Comparison:
     ----------
     covered : share 0-1 of the picture that is now smooth and shows something else
     sharpness : fine detail against the reference's, ratio, where the same is seen
-    cast : distance of the mean colour from the reference's at the same luma, where the same is seen; a and b of CIELAB
+    cast : by what share one of blue, green and red became stronger against another, where the same is seen
     same : share 0-1 of the reference's tiles with structure that show the same
     alike : structure of the whole picture against the reference's, ratio at the same light: a picture of something
         else has some
@@ -128,7 +130,7 @@ def _compare(picture: Picture, new: Tiles, reference: Reference, lens: Lens | No
         if known >= FEWEST_TILES
         else None,
         sharpness=_median(new.detail[same] / np.maximum(old.detail[same], 1e-6)),
-        cast=_length(_median(shift[..., 0][same]), _median(shift[..., 1][same])),
+        cast=_cast(old.colours[same], new.colours[same]),
         same=int(same.sum()) / known if known else 0.0,
         alike=_ratio(new.structure[scene], old.structure[scene]) / max(light, 0.05),
         drift=estimate_drift(reference, picture, lens),
@@ -169,5 +171,11 @@ def _ratio(new: npt.NDArray[np.float32], old: npt.NDArray[np.float32]) -> float:
     return float(new.mean() / max(float(old.mean()), 1e-6)) if new.size else 0.0
 
 
-def _length(across: float | None, down: float | None) -> float | None:
-    return None if across is None or down is None else float(np.hypot(across, down))
+def _cast(old: npt.NDArray[np.float32], new: npt.NDArray[np.float32]) -> float | None:
+    """From (tiles, 3) mean colours. By each channel's gain, not by a distance of colours: what a white balance does to
+    a grey wall it does to a blue one, though that one's colour hardly moves.
+    """
+    told = ((old > _TOLD[0]) & (old < _TOLD[1]) & (new < _TOLD[1])).all(axis=1)
+    gains = [_median(np.log(np.maximum(new[told, one], 1.0) / old[told, one])) for one in range(3)]
+    known = [one for one in gains if one is not None]
+    return float(np.expm1(max(known) - min(known))) if known else None
