@@ -135,9 +135,10 @@ class CameraKeeper:
             return
         if not outcome.had_media:
             if self._stopped is None:
-                self._fail(
-                    Cause(outcome.cause) if outcome.cause in set(Cause) else Cause.UNKNOWN, outcome.detail
-                )
+                cause = Cause(outcome.cause) if outcome.cause in set(Cause) else Cause.UNKNOWN
+                self._fail(cause, outcome.detail)
+                if run.resumed:  # a service that is restarted over and over must not wait each time
+                    self._not_before = 0.0
             return
         self._audio_codec = run.intent.audio_codec
         if time.monotonic() - self._begun_at >= STEADY_S:
@@ -200,6 +201,8 @@ class CameraKeeper:
                 take = session.get(Take, f"{self._window.id}/{self.camera_id}/{folder.name}")
             if take is None or take.closed_leaf is None:
                 run = resume_run(self._station, self._window, folder, self._mask)
+                if run is None:
+                    continue
                 self._audio_codec = run.intent.audio_codec
                 runs.append(run)
         return runs

@@ -111,8 +111,10 @@ def begin_run(
     return Run(station, window, folder, intent, source.mask, in_doubt=False)
 
 
-def resume_run(station: Station, window: Window, folder: Path, mask: Callable[[str], str]) -> Run:
-    """Take up a run that an earlier process began: adopt its recorder, or settle what a dead one left."""
+def resume_run(station: Station, window: Window, folder: Path, mask: Callable[[str], str]) -> Run | None:
+    """Take up a run that an earlier process began: adopt its recorder, or settle what a dead one left. None where that
+    process died before it started one.
+    """
     number = int(folder.name.rpartition("-")[2])
     intent = read_intent(folder)
     if intent is None:
@@ -128,6 +130,8 @@ def resume_run(station: Station, window: Window, folder: Path, mask: Callable[[s
         )
     if intent.child is None:
         found = find_by_argument(str(folder / SEGMENT_LIST))
+        if found is None and not any(folder.glob("*.mp4")):
+            return None
         intent = replace(intent, child=found)
         write_intent(folder, intent)
     return Run(station, window, folder, intent, mask, in_doubt=True)
@@ -147,6 +151,7 @@ class Run:
         in_doubt: bool,
     ) -> None:
         self.outcome: Outcome | None = None
+        self.resumed = in_doubt
         self.intent = intent
         self.bytes = 0
         self.last_segment_at: datetime | None = None
