@@ -102,7 +102,14 @@ class Take(Base):
 
 
 class Segment(Base):
-    """One closed and hashed file of a take: ``path`` from the archive on, ``number`` from 1 in its take."""
+    """One closed and hashed file of a take: ``path`` from the archive on, ``number`` from 1 in its take.
+
+    ``run`` counts the take's time runs from 1, a new one where our clock was set or the stream's own time jumped, by
+    ``step_s``. ``boot`` and ``boot_s`` are this boot of the machine and the segment's begin in s since then, None where
+    another process wrote it before the machine was restarted. ``clock`` is synchronised, unsynchronised or unknown,
+    with the kernel's ``clock_error_s``. ``first_pts_s`` and ``last_pts_s`` are the stream's own time stamps.
+    Rows of version 0.1.0 have none of these.
+    """
 
     __tablename__ = "segments"
     __table_args__ = (UniqueConstraint("take_id", "number"),)
@@ -121,6 +128,14 @@ class Segment(Base):
     codec: Mapped[str]
     width: Mapped[int]
     height: Mapped[int]
+    run: Mapped[int | None]
+    step_s: Mapped[float | None]
+    boot: Mapped[str | None]
+    boot_s: Mapped[float | None]
+    clock: Mapped[str | None]
+    clock_error_s: Mapped[float | None]
+    first_pts_s: Mapped[float | None]
+    last_pts_s: Mapped[float | None]
     leaf: Mapped[int | None] = mapped_column(index=True)
 
     take: Mapped[Take] = relationship(back_populates="segments")

@@ -75,6 +75,7 @@ _GAP_CAUSES = {
     "service_not_running": "录像服务未运行",
     "late_start": "开始过晚",
     "disk_full": "磁盘空间不足",
+    "storage_failed": "存储无法写入",
     "stopped_by_operator": "人工停止",
     "unknown": "原因不明",
 }

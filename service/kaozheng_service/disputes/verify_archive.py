@@ -256,8 +256,8 @@ def _agree(record: Record, row: Row) -> bool:
         if name in skipped or not hasattr(row, attribute):
             continue
         stored = getattr(row, attribute)
-        if (
-            to_text(stored) if isinstance(stored, datetime) else (stored if stored is not None else "")
-        ) != signed:
+        if isinstance(stored, datetime):
+            stored = to_text(stored)
+        if stored != signed and not (stored is None and signed == ""):
             return False
     return record.kind != "window.expected" or list(getattr(row, "cameras", ())) == record["cameras"]

@@ -53,7 +53,10 @@ class TakeOpened(Record):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SegmentRecorded(Record):
-    """``number`` counts from 1 in the take; ``previous`` is the sha256 of the segment before it, "" for the first."""
+    """``number`` counts from 1 in the take; ``previous`` is the sha256 of the segment before it, "" for the first.
+
+    ``run`` to ``last_pts_s`` tell how it was dated, as the database's ``Segment`` says; None where that is not known.
+    """
 
     kind: ClassVar[str] = "segment"
     take: str
@@ -68,6 +71,17 @@ class SegmentRecorded(Record):
     starts_at: datetime
     ends_at: datetime
     frames: int
+    codec: str
+    width: int
+    height: int
+    run: int | None
+    step_s: float | None
+    boot: str | None
+    boot_s: float | None
+    clock: str | None
+    clock_error_s: float | None
+    first_pts_s: float | None
+    last_pts_s: float | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

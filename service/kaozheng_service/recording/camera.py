@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import random
 import time
 from concurrent.futures import Future
@@ -17,7 +16,7 @@ from kaozheng_vision.source import Source
 from kaozheng_service.config.sources import camera_source, stream_of
 from kaozheng_service.database import Take, Window
 from kaozheng_service.errors import ServiceError
-from kaozheng_service.recording.causes import Cause
+from kaozheng_service.recording.causes import Cause, storage_error
 from kaozheng_service.recording.gaps import Circumstances, Span, explain_gaps
 from kaozheng_service.recording.take import Outcome, Run, begin_run, resume_run
 from kaozheng_service.station import Station
@@ -118,9 +117,11 @@ class CameraKeeper:
         except StreamError as error:
             self._fail(_DEVICE_CAUSES.get(error.failure, Cause.UNKNOWN), str(error))
             return
-        except (ServiceError, VisionError, OSError) as error:
-            full = isinstance(error, OSError) and error.errno == errno.ENOSPC
-            self._fail(Cause.DISK_FULL if full else Cause.UNKNOWN, str(error))
+        except OSError as error:
+            self._fail(storage_error(error), str(error))
+            return
+        except (ServiceError, VisionError) as error:
+            self._fail(Cause.UNKNOWN, str(error))
             return
         self._runs.append(run)
         self._begun_at = time.monotonic()

@@ -26,12 +26,16 @@ class Hole:
 
 @dataclass(frozen=True, slots=True)
 class MediaFacts:
+    """``first_pts_s`` and ``last_pts_s`` are the stream's own time stamps, s."""
+
     frames: int
     duration_s: float
     codec: str
     width: int
     height: int
     holes: tuple[Hole, ...]
+    first_pts_s: float
+    last_pts_s: float
 
 
 def read_facts(path: Path) -> MediaFacts | None:
@@ -69,7 +73,7 @@ def read_facts(path: Path) -> MediaFacts | None:
         for at, step in zip(times, steps, strict=False)
         if step - usual >= smallest
     )
-    return MediaFacts(len(times), duration, codec, width, height, holes)
+    return MediaFacts(len(times), duration, codec, width, height, holes, times[0], times[-1])
 
 
 def sha256(path: Path) -> str:

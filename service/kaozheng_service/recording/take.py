@@ -13,6 +13,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import structlog
 from kaozheng_vision.source import Source
@@ -34,6 +35,7 @@ from kaozheng_service.recording.durable import sync_file, sync_folder
 from kaozheng_service.recording.fragments import FragmentReader
 from kaozheng_service.recording.intent import Intent, read_intent, write_intent
 from kaozheng_service.recording.ledger import append_once
+from kaozheng_service.recording.machine_clock import clock_offset_s
 from kaozheng_service.recording.segments import close_files, numbered
 from kaozheng_service.recording.timing import ArrivalClock, rounded
 from kaozheng_service.station import Station
@@ -92,7 +94,7 @@ def begin_run(
         number=number,
         planned_end=window.ends_at,
         spawned_at=rounded(present),
-        clock_offset_s=_clock_offset_s(),
+        clock_offset_s=clock_offset_s(),
         audio_codec=audio_codec,
     )
     write_intent(folder, intent)
@@ -125,7 +127,7 @@ def resume_run(station: Station, window: Window, folder: Path, mask: Callable[[s
             number=number,
             planned_end=window.ends_at,
             spawned_at=window.starts_at,
-            clock_offset_s=_clock_offset_s(),
+            clock_offset_s=clock_offset_s(),
             audio_codec="copy",
         )
     if intent.child is None:
@@ -167,6 +169,7 @@ class Run:
         self._seen = (0, 0)
         self._longest_group_s = 0.0
         self._heard_at = time.monotonic()
+        self._silent_s = 0.0
         self._synced_at = 0.0
         self._signals = 0
         self._signalled_at = 0.0
@@ -180,8 +183,8 @@ class Run:
         """Do what is due; whether new segments were closed."""
         if self._ended is None:
             self._ended = poll(self.intent.child) if self.intent.child is not None else Ended(None)
-        self._look()
         self._watch_clock()
+        self._look()
         added = False
         if self._take is not None:
             segments = close_files(
@@ -189,10 +192,13 @@ class Run:
                 self._take,
                 self._clock,
                 ended=self._ended is not None,
-                clock_step_s=self._clock_step_s(),
+                clock_step_s=self.intent.clock_step_s,
+                same_boot=self.intent.child is None or self.intent.child.boot == boot_id(),
                 in_doubt=self._in_doubt,
             )
             self._in_doubt = False
+            if any(one.step_s for one in segments):
+                self._note(clock_step_s=0.0)
             if segments:
                 added = True
                 self.last_segment_at = segments[-1].ends_at
@@ -200,7 +206,7 @@ class Run:
             self._finish(self._ended)
         elif present >= self._window.ends_at + timedelta(seconds=TAIL_S):
             self.stop(WINDOW_ENDED)
-        elif time.monotonic() - self._heard_at > self._silence_limit_s():
+        elif self._silent_s > self._silence_limit_s():
             self.stop(Cause.STALLED)
         self._escalate()
         return added
@@ -208,8 +214,7 @@ class Run:
     def stop(self, cause: str) -> None:
         """Have the recorder end; several ticks later it has."""
         if self.intent.stopping is None:
-            self.intent = replace(self.intent, stopping=str(cause))
-            write_intent(self._folder, self.intent)
+            self._note(stopping=str(cause))
 
     def _escalate(self) -> None:
         child = self.intent.child
@@ -244,6 +249,8 @@ class Run:
             has_media = number > 1 or progress.fragments > 0 or progress.torn
         else:
             has_media = bool(numbered(self._folder, "seg") or numbered(self._folder, "damaged"))
+        # As of this look: a database that keeps us waiting after it is no silence of the camera's.
+        self._silent_s = time.monotonic() - self._heard_at
         if self._take is None and has_media:
             self._take = self._open_take()
 
@@ -255,19 +262,25 @@ class Run:
         return max(silence_s, 2 * self._longest_group_s)
 
     def _watch_clock(self) -> None:
-        step_s = self._clock_step_s()
-        if abs(step_s) >= CLOCK_STEP_S and not self.intent.notes:
+        child, intent = self.intent.child, self.intent
+        if child is None or child.boot != boot_id():
+            return
+        offset_s = clock_offset_s()
+        step_s = offset_s - intent.clock_offset_s
+        if abs(step_s) >= CLOCK_STEP_S:
             note = f"our clock was set by {step_s:+.1f} s"
             logger.warning(note, take=self.take_id)
             self._clock.restart()
-            self.intent = replace(self.intent, notes=(note,))
-            write_intent(self._folder, self.intent)
+            self._note(
+                clock_offset_s=offset_s,
+                clock_step_s=intent.clock_step_s + step_s,
+                notes=(*intent.notes, note),
+            )
 
-    def _clock_step_s(self) -> float:
-        child = self.intent.child
-        if child is None or child.boot != boot_id():
-            return 0.0
-        return _clock_offset_s() - self.intent.clock_offset_s
+    def _note(self, **changes: Any) -> None:
+        """Into ``take.json``, so that whoever comes after us knows it too."""
+        self.intent = replace(self.intent, **changes)
+        write_intent(self._folder, self.intent)
 
     def _open_take(self) -> Take:
         """The take's row, with its record; both may be there from an earlier process."""
@@ -359,8 +372,3 @@ class Run:
                 return self._mask(file.read().decode("utf-8", errors="replace"))
         except OSError:
             return ""
-
-
-def _clock_offset_s() -> float:
-    """Our clock less the time since boot; it changes when our clock is set."""
-    return time.time() - time.clock_gettime(time.CLOCK_BOOTTIME)
