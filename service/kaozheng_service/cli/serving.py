@@ -10,9 +10,11 @@ import uvicorn
 
 from kaozheng_service.clock import now
 from kaozheng_service.config.site import Site
-from kaozheng_service.config.timetable import read_timetable, session_window
+from kaozheng_service.config.timetable import read_timetable
+from kaozheng_service.database import Window
 from kaozheng_service.errors import UserError
 from kaozheng_service.recording.daemon import Daemon
+from kaozheng_service.recording.plan import PlannedWindow, plan_windows
 from kaozheng_service.recording.windows import register_windows
 from kaozheng_service.station import Station, open_station
 from kaozheng_service.web.app import create_app
@@ -53,8 +55,23 @@ def register_timetable(station: Station) -> None:
     timetable = read_timetable(site.folder / site.timetable, site)
     for warning in timetable.warnings:
         log.warning("timetable", warning=warning)
-    windows = [session_window(site, session) for session in timetable.sessions]
+    windows = [_window(site, planned) for planned in plan_windows(site, timetable.sessions)]
     ahead = [window for window in windows if window.ends_at > now()]
     if len(ahead) < len(windows):
         log.info("sessions that are over", count=len(windows) - len(ahead))
     register_windows(station, ahead)
+
+
+def _window(site: Site, planned: PlannedWindow) -> Window:
+    return Window(
+        id=planned.id,
+        room_id=planned.room_id,
+        kind=planned.kind,
+        title=planned.title,
+        batch=site.batch,
+        camera_ids=" ".join(planned.cameras),
+        starts_at=planned.starts_at,
+        ends_at=planned.ends_at,
+        exam_starts_at=planned.exam_starts_at,
+        exam_ends_at=planned.exam_ends_at,
+    )
