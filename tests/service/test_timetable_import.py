@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sqlite3
+from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -22,7 +23,13 @@ from kaozheng_service.disputes.verify import verify_archive, verify_bag
 from kaozheng_service.errors import UserError
 from kaozheng_service.evidence.records import WindowCancelled
 from kaozheng_service.recording.completeness import completeness_json, window_completeness
-from kaozheng_service.recording.expectations import add_window, cancel_window, settle_windows, windows_lock
+from kaozheng_service.recording.expectations import (
+    add_window,
+    cancel_locked,
+    cancel_window,
+    settle_windows,
+    windows_lock,
+)
 from kaozheng_service.recording.timetable_import import Imported, State, import_timetable, preview_timetable
 from kaozheng_service.recording.timetable_json import timetable_json
 from kaozheng_service.recording.timetable_notice import read_notice
@@ -187,6 +194,26 @@ def test_past_sessions_are_doubted_and_not_expected(station):
     assert [one.state for one in preview.changes] == [State.OVER]
     assert "is past: it ended 2024-11-23 11:00" in preview.warnings[0]
     assert import_timetable(station, preview, "zhang") == Imported((), ())
+
+
+def test_a_session_that_has_begun_is_expected_late_and_said_so(station):
+    begins = now().astimezone(station.site.zone).replace(hour=6, minute=0) - timedelta(days=1)
+    # An exam of yesterday morning with a post-roll that lasts until after now.
+    site = station.site.model_copy(
+        update={"recording": station.site.recording.model_copy(update={"post_roll_min": 48 * 60})}
+    )
+    late = replace(station, site=site)
+    preview = preview_timetable(late, table(station, f"一 理论考试,{begins:%Y-%m-%d} 06:00-07:00,9号楼201"))
+    assert [one.state for one in preview.changes] == [State.NEW]
+    assert "has begun already: it is signed late" in preview.warnings[-1]
+
+
+def test_what_began_while_an_import_ran_is_not_cancelled_by_it(small_archive):
+    begins = now() - timedelta(seconds=1)
+    window = small_archive.window(begins, begins + timedelta(hours=3), room="9-101", closed=False)
+    with windows_lock(small_archive.station), pytest.raises(UserError, match="has begun and goes on"):
+        cancel_locked(small_archive.station, window, "改期", "zhang", only_unbegun=True)
+    assert row(small_archive.station, window).cancelled_at is None
 
 
 def test_sessions_back_to_back_are_doubted(station):

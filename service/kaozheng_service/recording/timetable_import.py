@@ -263,6 +263,10 @@ def _doubts(
         for one, other in overlaps(ahead)
     ]
     for change in changes:
+        if change.state is State.NEW and change.window.starts_at <= present:
+            doubts.append(
+                f"{change.window.id} has begun already: it is signed late, and what is missing of it becomes a gap"
+            )
         if change.state is State.RUNNING:
             doubts.append(
                 f"{change.stored_id} has begun and goes on as announced, whatever the timetable says now; "
