@@ -12,14 +12,20 @@ from typing import Any
 from sqlalchemy import (
     DateTime,
     Dialect,
+    Engine,
     ForeignKey,
     String,
     TypeDecorator,
     UniqueConstraint,
     create_engine,
     event,
+    inspect,
+    text,
 )
+from sqlalchemy.exc import OperationalError
 from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column, relationship, sessionmaker
+
+from kaozheng_service.errors import ServiceError
 
 
 class Utc(TypeDecorator[datetime]):
@@ -48,9 +54,12 @@ class Base(DeclarativeBase):
 class Window(Base):
     """A place and a time that must be recorded, on each camera of ``camera_ids``.
 
-    ``id`` is readable and unique, such as ``20241123-0900-9-201-theory``. ``kind`` is theory, practical,
-    activity, inspection or manual. ``starts_at`` to ``ends_at`` include pre- and post-roll; the exam's own
+    ``id`` is readable and unique, such as ``20241123-090000-9-201-theory``. ``kind`` is theory, practical, an
+    ``Activity``, inspection or manual. ``starts_at`` to ``ends_at`` include pre- and post-roll; the exam's own
     time, if any, is ``exam_starts_at`` to ``exam_ends_at``. ``leaf`` is the record of the expectation in the log.
+
+    ``origin`` is timetable, operator or, for what is recorded in the foreground, None; rows of version 0.1.0 have
+    None too. A window is never changed: one that is cancelled keeps its row, and what takes its place is another.
     """
 
     __tablename__ = "windows"
@@ -67,12 +76,26 @@ class Window(Base):
     exam_ends_at: Mapped[datetime | None]
     leaf: Mapped[int | None]
     closed_leaf: Mapped[int | None]
+    origin: Mapped[str | None]
+    cancelled_at: Mapped[datetime | None]
+    cancel_reason: Mapped[str | None]
+    cancelled_by: Mapped[str | None]
+    cancelled_leaf: Mapped[int | None]
 
     takes: Mapped[list[Take]] = relationship(back_populates="window", order_by="Take.number")
 
     @property
     def cameras(self) -> tuple[str, ...]:
         return tuple(self.camera_ids.split())
+
+    @property
+    def is_void(self) -> bool:
+        """Whether it was cancelled, and that signed, before it began: nothing had to be recorded."""
+        return (
+            self.cancelled_leaf is not None
+            and self.cancelled_at is not None
+            and self.cancelled_at <= self.starts_at
+        )
 
 
 class Take(Base):
@@ -225,7 +248,10 @@ Sessions = sessionmaker[Session]
 
 
 def open_database(path: Path) -> Sessions:
-    """A session factory on the SQLite file at ``path``, made with its tables if it is not there."""
+    """A session factory on the SQLite file at ``path``, made with its tables if it is not there.
+
+    A database of an earlier version gets the columns that it lacks. ServiceError where that cannot be done.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
     engine = create_engine(f"sqlite:///{path}", connect_args={"timeout": 30})
 
@@ -237,4 +263,29 @@ def open_database(path: Path) -> Sessions:
         cursor.close()
 
     Base.metadata.create_all(engine)
+    _add_missing_columns(engine)
     return sessionmaker(engine, expire_on_commit=False)
+
+
+def _add_missing_columns(engine: Engine) -> None:
+    """Columns that came after version 0.1.0 may all be empty, so that rows of before are whole without them."""
+    with engine.begin() as connection:
+        there = inspect(connection)
+        missing = [
+            (table, column)
+            for table in Base.metadata.sorted_tables
+            for column in table.columns
+            if column.name not in {one["name"] for one in there.get_columns(table.name)}
+        ]
+        for table, column in missing:
+            if not column.nullable:
+                raise ServiceError(
+                    f"{engine.url.database}: table {table.name} has no column {column.name}; "
+                    "it is not this program's database, or of a version that this one cannot read"
+                )
+            kind = column.type.compile(engine.dialect)
+            try:
+                connection.execute(text(f'ALTER TABLE "{table.name}" ADD COLUMN "{column.name}" {kind}'))
+            except OperationalError as error:  # another process, opening it at the same time, was first
+                if "duplicate column" not in str(error):
+                    raise

@@ -24,6 +24,8 @@ from kaozheng_coverage.verdict import (
 from kaozheng_vision.diagnose import Diagnosis, Fault, Finding, Judgement
 from kaozheng_vision.failures import Failure
 
+from kaozheng_service.config.window_rules import Activity
+
 _PARTS = {
     Part.HEAD: "头部",
     Part.TORSO: "上身",
@@ -78,6 +80,15 @@ _GAP_CAUSES = {
     "storage_failed": "存储无法写入",
     "stopped_by_operator": "人工停止",
     "unknown": "原因不明",
+}
+_ACTIVITIES = {
+    Activity.PAPER_SETTING: "命题",
+    Activity.PAPER_COLLECTION: "领取试卷",
+    Activity.MEETING: "考前会议",
+    Activity.WAITING: "候考",
+    Activity.SEALING: "密封答卷",
+    Activity.MARKING: "阅卷",
+    Activity.OTHER: "其他",
 }
 _FAULTS = {
     Fault.LOST: "无画面",
@@ -147,6 +158,10 @@ def cause_name(cause: Cause) -> str:
 def gap_cause_name(cause: str) -> str:
     """A gap's cause; one that has no word here is shown as it is written in the log, not hidden."""
     return _GAP_CAUSES.get(cause, cause)
+
+
+def activity_name(activity: Activity) -> str:
+    return _ACTIVITIES[activity]
 
 
 def zone_name(kind: ZoneKind | str) -> str:

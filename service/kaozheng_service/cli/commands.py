@@ -14,6 +14,8 @@ from kaozheng_coverage.verdict import Outcome
 from kaozheng_service.cli.card_commands import print_cards
 from kaozheng_service.cli.reference_commands import reference_app
 from kaozheng_service.cli.room_commands import room_app
+from kaozheng_service.cli.timetable_commands import timetable_app
+from kaozheng_service.cli.window_commands import window_app
 from kaozheng_service.config.site import RoomConfig, Site, load_room, load_site
 from kaozheng_service.errors import UserError
 
@@ -26,6 +28,8 @@ app = typer.Typer(
 
 app.add_typer(room_app, name="room")
 app.add_typer(reference_app, name="reference")
+app.add_typer(timetable_app, name="timetable")
+app.add_typer(window_app, name="window")
 app.command("cards")(print_cards)
 
 ConfigOption = Annotated[Path, typer.Option("--config", "-c", help="the site file", envvar="KAOZHENG_SITE")]

@@ -225,6 +225,14 @@ def print_found(site: Site, result: FindResult) -> None:
             escape(_file(camera)),
         )
     console.print(table)
+    for window in result.windows:
+        if window.cancellation is not None:
+            on = window.cancellation.at.astimezone(site.zone)
+            when = "before it began" if window.cancellation.before_start else "after it had begun"
+            console.print(
+                f"window {escape(window.id)} was cancelled at {on:%F %T}, {when}: {escape(window.cancellation.reason)}",
+                soft_wrap=True,
+            )
     for word, nearest in (("before", result.before), ("after", result.after)):
         if nearest is not None:
             moment = nearest.at.astimezone(site.zone)

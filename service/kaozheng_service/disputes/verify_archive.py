@@ -12,7 +12,7 @@ from sqlalchemy.orm import Session
 
 from kaozheng_service.clock import now, to_text
 from kaozheng_service.database import Gap, Segment, Take, Window
-from kaozheng_service.disputes.standalone.completeness import check_take, check_windows
+from kaozheng_service.disputes.standalone.completeness import check_take, check_windows, is_backdated
 from kaozheng_service.disputes.standalone.files import Progress, hash_file
 from kaozheng_service.disputes.standalone.findings import Findings, Report
 from kaozheng_service.disputes.standalone.records import Record, parse_record
@@ -124,7 +124,10 @@ class _Rows:
         """Rows that name no record of the log, in words."""
         for row in self._session.scalars(select(Segment).where(Segment.leaf.is_(None))):
             yield row.path
-        for other in self._session.scalars(select(Window).where(Window.leaf.is_(None))):
+        unsigned = Window.leaf.is_(None) | (
+            Window.cancelled_at.is_not(None) & Window.cancelled_leaf.is_(None)
+        )
+        for other in self._session.scalars(select(Window).where(unsigned)):
             yield f"window {other.id}"
         for gap in self._session.scalars(select(Gap).where(Gap.leaf.is_(None))):
             yield f"gap {gap.camera_id} {to_text(gap.starts_at)}"
@@ -146,6 +149,7 @@ class _Rows:
 
 _LEAVES: dict[str, Any] = {
     "window.expected": Window.leaf,
+    "window.cancelled": Window.cancelled_leaf,
     "window.closed": Window.closed_leaf,
     "take.opened": Take.leaf,
     "take.closed": Take.closed_leaf,
@@ -170,8 +174,10 @@ class _Check:
     known: set[str] = field(default_factory=set)
     takes: dict[str, list[Record]] = field(default_factory=dict)
     windows: dict[str, list[Record]] = field(default_factory=dict)
+    latest: str = ""  # the latest moment at which a record was written down, so far
 
     def take_in(self, record: Record, rows: _Rows) -> None:
+        before, self.latest = self.latest, max(self.latest, str(record.body.get("at", "")))
         if record.kind not in _LEAVES:
             return
         row = rows.of(record)
@@ -182,6 +188,10 @@ class _Check:
             if not _agree(record, row):
                 self.found.add("row_differs", LOG, index=record.index)
         window = self.windows.setdefault(str(record["window"]), [])
+        if record.kind == "window.cancelled" and is_backdated(record, window, before):
+            facts = {"at": to_text(record.times["at"]), "reason": record["reason"]}
+            self.found.add("cancelled_backdated", window=record["window"], **facts)
+            return
         window.append(record)
         if record.kind == "segment":
             self.segments += 1
@@ -247,7 +257,11 @@ def _agree(record: Record, row: Row) -> bool:
     """Whether a row says what was signed, field by field, as far as it repeats the record."""
     names = {"room": "room_id", "camera": "camera_id", "window": "window_id", "take": "take_id"}
     names |= {Window: {"window": "id"}, Take: {"take": "id"}}.get(type(row), {})
+    if record.kind == "window.cancelled":
+        names |= {"reason": "cancel_reason", "by": "cancelled_by", "at": "cancelled_at"}
     skipped = {"kind", "at", "previous", "takes", "gaps", "cameras"}
+    if record.kind == "window.cancelled":
+        skipped -= {"at"}
     if record.kind == "take.closed":
         skipped |= {"segments", "last"}
         names |= {"cause": "end_cause", "detail": "end_detail"}

@@ -42,6 +42,19 @@ class WindowExpected(Record):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class WindowCancelled(Record):
+    """From ``at`` on this window is not to be recorded. Written after it began, it excuses nothing of before or after:
+    what is missing then needs its gap.
+    """
+
+    kind: ClassVar[str] = "window.cancelled"
+    window: str
+    room: str
+    reason: str
+    by: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class TakeOpened(Record):
     kind: ClassVar[str] = "take.opened"
     take: str

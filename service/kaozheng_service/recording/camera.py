@@ -39,6 +39,12 @@ _DEVICE_CAUSES = {
 }
 
 
+def footage_folder(station: Station, window: Window, camera_id: str) -> Path:
+    """Where the takes of a camera's window lie."""
+    local_day = window.starts_at.astimezone(station.site.zone).date().isoformat()
+    return station.archive / local_day / window.room_id / camera_id / window.id
+
+
 class CameraKeeper:
     """Called from one thread. ``settled`` when nothing more will be added to this camera's window."""
 
@@ -48,13 +54,13 @@ class CameraKeeper:
         self._station = station
         self._window = window
         self._unwatched = unwatched
-        local_day = window.starts_at.astimezone(station.site.zone).date().isoformat()
-        self._folder = station.archive / local_day / window.room_id / camera_id / window.id
+        self._folder = footage_folder(station, window, camera_id)
         self._failures: list[tuple[Cause, str]] = []
         self._tries = 0
         self._not_before = 0.0
         self._begun_at = 0.0
         self._stopped: Cause | None = None
+        self._stop_detail = ""
         self._given_up = False
         self._audio_codec = "copy"
         self._asked: Future[Source] | None = None
@@ -92,9 +98,10 @@ class CameraKeeper:
         elif time.monotonic() >= self._not_before:
             self._begin()
 
-    def stop(self, cause: Cause, *, for_good: bool) -> None:
+    def stop(self, cause: Cause, *, for_good: bool, detail: str = "") -> None:
         """End the recorder and start none; ``for_good`` settles the rest of the window as missing for ``cause``."""
         self._stopped = cause
+        self._stop_detail = detail or "recording was stopped before the window ended"
         self._given_up = for_good
         for run in self._runs:
             run.stop(cause)
@@ -189,9 +196,7 @@ class CameraKeeper:
             times = "1 attempt" if len(self._failures) == 1 else f"{len(self._failures)} attempts"
             return Circumstances(self._unwatched, cause, f"{times} failed, the last: {detail}")
         if self._stopped is not None:
-            return Circumstances(
-                self._unwatched, self._stopped, "recording was stopped before the window ended"
-            )
+            return Circumstances(self._unwatched, self._stopped, self._stop_detail)
         return Circumstances(self._unwatched)
 
     def _left_runs(self) -> list[Run]:

@@ -141,7 +141,10 @@ class Watcher:
         with self._station.sessions() as session:
             running = session.scalars(
                 select(Window).where(
-                    Window.starts_at <= present, Window.ends_at > present, Window.closed_leaf.is_(None)
+                    Window.starts_at <= present,
+                    Window.ends_at > present,
+                    Window.closed_leaf.is_(None),
+                    Window.cancelled_at.is_(None),
                 )
             ).all()
             left = session.scalars(select(Alarm).where(Alarm.cleared_at.is_(None))).all()

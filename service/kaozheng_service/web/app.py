@@ -1,4 +1,4 @@
-"""The pages and the read-only API over one station. Nothing here changes anything."""
+"""The pages and the API over one station. Only windows can be changed by it, and only from this machine."""
 
 from __future__ import annotations
 
@@ -22,13 +22,14 @@ from kaozheng_service.web.guard import guarded
 from kaozheng_service.web.problems import problem, problem_of
 from kaozheng_service.web.status import station_status
 from kaozheng_service.web.templates import page_templates
+from kaozheng_service.web.windows import windows_api
 
 log = structlog.get_logger()
 FRESH = {"Cache-Control": "no-store"}
 
 
 def create_app(station: Station) -> FastAPI:
-    """The ASGI application of one station. GET only; meant for the loopback interface."""
+    """The ASGI application of one station, meant for the loopback interface."""
     app = FastAPI(title="kaozheng", openapi_url="/api/v1/openapi.json", docs_url=None, redoc_url=None)
     templates = page_templates(station.site)
     app.middleware("http")(guarded)
@@ -85,6 +86,7 @@ def create_app(station: Station) -> FastAPI:
         path = viewing_clip(station, take, first, last)
         return FileResponse(path, media_type="video/mp4", headers={"Cache-Control": "private, no-cache"})
 
+    app.include_router(windows_api(station))
     app.exception_handler(ServiceError)(_service_error)
     app.exception_handler(RequestValidationError)(_invalid_request)
     app.exception_handler(HTTPException)(_http_error)
