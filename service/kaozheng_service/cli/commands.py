@@ -16,6 +16,7 @@ from kaozheng_service.cli.reference_commands import reference_app
 from kaozheng_service.cli.room_commands import room_app
 from kaozheng_service.config.site import RoomConfig, Site, load_room, load_site
 from kaozheng_service.errors import UserError
+from kaozheng_service.logs import LogFormat, configure_logs
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -128,10 +129,17 @@ def serve(
     host: Annotated[
         str, typer.Option(help="address to listen on; anyone who reaches it sees footage")
     ] = "127.0.0.1",
+    log_format: Annotated[
+        LogFormat,
+        typer.Option(
+            "--log-format", help="console for people, json for programs: a line an event, times in UTC"
+        ),
+    ] = LogFormat.CONSOLE,
 ) -> None:
     """Run the recording daemon, the pages and the API until stopped. Recorders go on if this process dies."""
     from kaozheng_service.cli.serving import serve_site
 
+    configure_logs(log_format)
     serve_site(load_site(config), host=host, port=port)
 
 
