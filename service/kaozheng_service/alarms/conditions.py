@@ -19,8 +19,8 @@ from kaozheng_service.recording.gaps import EDGE_S
 from kaozheng_service.recording.supervisor import CameraHealth
 from kaozheng_service.station import Station
 
-# The loop ticks every second; the slowest tick of a healthy site (hundreds of files to close after a start) took less.
-STALLED_S = 30.0
+# The loop ticks every second, and a tick may wait 30 s for the database's lock (``open_database``); longer is a hang.
+STALLED_S = 40.0
 # After its end a window is settled within seconds: files closed, gaps signed.
 SETTLE_S = 120.0
 # A window is looked at for so long; what was not mended by then is for `kaozheng verify`.

@@ -143,8 +143,9 @@ class Supervisor:
                 if keeper.settled:
                     continue
                 run = keeper.run
-                cause, detail = keeper.trouble or ("", "")
-                if run is not None and run.take_id is not None:
+                flows = run is not None and run.flows
+                cause, detail = ("", "") if flows or keeper.trouble is None else keeper.trouble
+                if run is not None and run.take_id is not None and not flows:
                     cause, detail = Cause.STALLED, ""
                 found.append(
                     CameraHealth(
@@ -153,7 +154,7 @@ class Supervisor:
                         camera=keeper.camera_id,
                         starts_at=window.starts_at,
                         ends_at=window.ends_at,
-                        flows=run is not None and run.flows,
+                        flows=flows,
                         silent_s=run.silent_s if run is not None else None,
                         cause=str(cause),
                         detail=detail,
