@@ -129,7 +129,11 @@ class WindowsLookedAt:
             if window in self._done:
                 continue
             result = window_completeness(self._station, window)
-            missing = [camera for camera in result.cameras if camera.unexplained_s > 0]
+            missing = [
+                camera
+                for camera in result.cameras
+                if camera.unexplained_s > 0 and camera.verdict == "incomplete_unexplained"
+            ]
             if result.closed and not missing:
                 self._done.add(window)
             for camera in missing:

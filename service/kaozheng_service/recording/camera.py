@@ -69,6 +69,11 @@ class CameraKeeper:
         """The run that is going on."""
         return self._runs[-1] if self._runs else None
 
+    @property
+    def is_stopped(self) -> bool:
+        """Whether it was told to record no more."""
+        return self._stopped is not None
+
     def tick(self, present: datetime, *, refusal: str | None) -> None:
         """Do what is due now. ``refusal`` is why no recorder may be started, if so."""
         if self.settled:

@@ -158,7 +158,7 @@ class Supervisor:
                         silent_s=run.silent_s if run is not None else None,
                         cause=str(cause),
                         detail=detail,
-                        stopped=self._stopping is not None,
+                        stopped=keeper.is_stopped,
                     )
                 )
         return found
