@@ -24,6 +24,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.exc import OperationalError
 from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column, relationship, sessionmaker
+from sqlalchemy.schema import CreateIndex, CreateTable
 
 from kaozheng_service.errors import ServiceError
 
@@ -194,16 +195,17 @@ class Mark(Base):
 
 
 class Alarm(Base):
-    """A fault of a camera's picture during a window, from when it was told until it was over.
+    """Something that keeps an exam from being recorded or seen, from when it was told until it was over.
 
-    ``kind`` is a ``Fault`` of the vision package. ``cleared_at`` is None while it lasts; ``ended`` says how it ended:
-    ``clear`` or ``window_ended``.
+    ``kind`` is a ``Fault`` of the vision package or an ``AlarmKind``. What is about no window has none, what is about
+    no camera or room an empty ``camera_id`` or ``room_id``. ``cleared_at`` is None while it lasts; ``ended`` says how
+    it ended: ``clear``, ``window_ended`` or, for what has no length, ``told``.
     """
 
     __tablename__ = "alarms"
 
     id: Mapped[int] = mapped_column(primary_key=True, autoincrement=True)
-    window_id: Mapped[str] = mapped_column(ForeignKey("windows.id"), index=True)
+    window_id: Mapped[str | None] = mapped_column(ForeignKey("windows.id"), index=True)
     room_id: Mapped[str] = mapped_column(index=True)
     camera_id: Mapped[str]
     kind: Mapped[str]
@@ -213,6 +215,38 @@ class Alarm(Base):
     ended: Mapped[str | None]
     leaf: Mapped[int | None]
     cleared_leaf: Mapped[int | None]
+
+
+class AlarmMessage(Base):
+    """One message of an alarm to one channel, kept until it was delivered or given up.
+
+    ``id`` is the same at every attempt, so that a receiver knows a repetition. ``body`` is the JSON that is sent,
+    byte for byte the same each time. ``state``: waiting, sent or given_up. ``error`` is why the last attempt failed.
+    """
+
+    __tablename__ = "alarm_messages"
+
+    number: Mapped[int] = mapped_column(primary_key=True, autoincrement=True)
+    id: Mapped[str] = mapped_column(unique=True)
+    alarm_id: Mapped[int] = mapped_column(ForeignKey("alarms.id"), index=True)
+    event: Mapped[str]  # raised, cleared or reminder
+    channel: Mapped[str] = mapped_column(index=True)
+    body: Mapped[str]
+    created_at: Mapped[datetime]
+    due_at: Mapped[datetime]
+    state: Mapped[str] = mapped_column(index=True)
+    attempts: Mapped[int]
+    sent_at: Mapped[datetime | None]
+    error: Mapped[str]
+
+
+class Pulse(Base):
+    """One row that is written every few seconds: whether the database can be written."""
+
+    __tablename__ = "pulse"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    at: Mapped[datetime]
 
 
 class Reference(Base):
@@ -262,6 +296,7 @@ def open_database(path: Path) -> Sessions:
             cursor.execute(f"PRAGMA {pragma}")
         cursor.close()
 
+    _let_alarms_be_without_window(engine)
     Base.metadata.create_all(engine)
     _add_missing_columns(engine)
     return sessionmaker(engine, expire_on_commit=False)
@@ -289,3 +324,38 @@ def _add_missing_columns(engine: Engine) -> None:
             except OperationalError as error:  # another process, opening it at the same time, was first
                 if "duplicate column" not in str(error):
                     raise
+
+
+def _let_alarms_be_without_window(engine: Engine) -> None:
+    """Alarms were once of cameras' pictures alone, and each had a window: make such a table anew, with its rows.
+
+    SQLite cannot loosen a column in place. All or nothing, and once, whoever opens the file at the same moment.
+    """
+    raw = engine.raw_connection()
+    try:
+        connection: Any = raw.driver_connection
+        columns = connection.execute("PRAGMA table_info(alarms)").fetchall()
+        if not any(name == "window_id" and required for _, name, _, required, _, _ in columns):
+            return
+        connection.execute("BEGIN IMMEDIATE")
+        columns = connection.execute("PRAGMA table_info(alarms)").fetchall()
+        if any(name == "window_id" and required for _, name, _, required, _, _ in columns):
+            indexes = connection.execute(
+                "SELECT name FROM sqlite_master WHERE type='index' AND tbl_name='alarms' AND sql IS NOT NULL"
+            ).fetchall()
+            for (name,) in indexes:
+                connection.execute(f'DROP INDEX "{name}"')
+            connection.execute("ALTER TABLE alarms RENAME TO alarms_of_windows")
+            table: Any = Alarm.__table__
+            connection.execute(str(CreateTable(table).compile(engine)))
+            for index in sorted(table.indexes, key=lambda one: str(one.name)):
+                connection.execute(str(CreateIndex(index).compile(engine)))
+            kept = ", ".join(name for _, name, *_ in columns if name in table.columns)
+            connection.execute(f"INSERT INTO alarms ({kept}) SELECT {kept} FROM alarms_of_windows")  # noqa: S608
+            connection.execute("DROP TABLE alarms_of_windows")
+        connection.commit()
+    except BaseException:
+        raw.rollback()
+        raise
+    finally:
+        raw.close()

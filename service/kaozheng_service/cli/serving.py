@@ -3,19 +3,24 @@
 from __future__ import annotations
 
 import os
+import signal
 import socket
+from types import FrameType
 
 import structlog
 import uvicorn
 from sqlalchemy import select
 
+from kaozheng_service.alarms.conditions import Snapshot
 from kaozheng_service.clock import now
 from kaozheng_service.config.site import Site
 from kaozheng_service.database import Window
 from kaozheng_service.errors import UserError
+from kaozheng_service.notify import Notifier
 from kaozheng_service.recording.daemon import Daemon
 from kaozheng_service.recording.timetable_import import Change, State, import_timetable, preview_timetable
 from kaozheng_service.recording.timetable_notice import clear_notice, write_notice
+from kaozheng_service.redaction import redacted
 from kaozheng_service.station import Station, open_station
 from kaozheng_service.web.app import create_app
 
@@ -26,17 +31,34 @@ BY = "kaozheng serve"
 
 def serve_site(site: Site, *, host: str, port: int) -> None:
     """Run until SIGINT or SIGTERM; recorders that run then go on and are adopted at the next start."""
+    # The web server hands SIGTERM on once its requests are answered; by default that would end us on the spot.
+    signal.signal(signal.SIGTERM, _end)
     with _listening(host, port) as pages:
         station = open_station(site)
         take_in_timetable(station)
-        daemon = Daemon(station)
+        notifier = Notifier()
+        daemon = Daemon(station, on_tick=lambda snapshot: notifier.alive(_status(snapshot)))
         daemon.start()
+        notifier.ready()
         log.info("recording by timetable", pages="http://{}:{}".format(*pages.getsockname()[:2]))
-        server = uvicorn.Server(uvicorn.Config(create_app(station), log_level="warning", access_log=False))
+        server = uvicorn.Server(uvicorn.Config(create_app(station), log_config=None, access_log=False))
         try:
             server.run(sockets=[pages])
         finally:
+            notifier.stopping()
             daemon.stop(leave_children=True)
+
+
+def _end(_signal: int, _frame: FrameType | None) -> None:
+    raise SystemExit(0)
+
+
+def _status(snapshot: Snapshot) -> str:
+    """One line for `systemctl status`."""
+    if snapshot.failure:
+        return f"the recording loop fails: {redacted(snapshot.failure)}"
+    flowing = sum(one.flows for one in snapshot.cameras)
+    return f"recording {flowing} of {len(snapshot.cameras)} cameras"
 
 
 def _listening(host: str, port: int) -> socket.socket:

@@ -22,6 +22,7 @@ from pydantic import (
     model_validator,
 )
 
+from kaozheng_service.config.alarms import Alarms
 from kaozheng_service.config.cameras import CameraConfig
 from kaozheng_service.config.document import Document, FileError
 from kaozheng_service.config.drawing_map import DrawingMap
@@ -245,6 +246,7 @@ class Site(Part_):
     batch: str | None = Field(default=None, description="the certification batch (认定批次) now running")
     storage: Storage = Storage()
     recording: Recording = Recording()
+    alarms: Alarms = Alarms()
     credentials: list[Credential] = Field(default_factory=list)
     profiles: list[ProfileEntry] = Field(default_factory=list)
     buildings: list[Building] = Field(default_factory=list)

@@ -146,7 +146,10 @@ class Marked(Record):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AlarmRaised(Record):
-    """A fault of a camera's picture was told. ``alarm`` is a fault's name and ``detail`` what was measured."""
+    """A fault was told. ``alarm`` names it and ``detail`` says what was measured.
+
+    ``window``, ``room`` and ``camera`` are "" where it is about more than one.
+    """
 
     kind: ClassVar[str] = "alarm.raised"
     window: str
@@ -159,7 +162,7 @@ class AlarmRaised(Record):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AlarmCleared(Record):
-    """``ended`` is ``clear`` or ``window_ended``."""
+    """``ended`` is ``clear``, ``window_ended``, or ``told`` for what has no length."""
 
     kind: ClassVar[str] = "alarm.cleared"
     window: str

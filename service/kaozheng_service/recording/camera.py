@@ -51,6 +51,8 @@ class CameraKeeper:
     def __init__(self, station: Station, window: Window, camera_id: str, unwatched: Span | None) -> None:
         self.camera_id = camera_id
         self.settled = False
+        # Why nothing is recorded, as far as the last attempt or run told; None while all is well.
+        self.trouble: tuple[Cause, str] | None = None
         self._station = station
         self._window = window
         self._unwatched = unwatched
@@ -71,6 +73,11 @@ class CameraKeeper:
     def run(self) -> Run | None:
         """The run that is going on."""
         return self._runs[-1] if self._runs else None
+
+    @property
+    def is_stopped(self) -> bool:
+        """Whether it was told to record no more."""
+        return self._stopped is not None
 
     def tick(self, present: datetime, *, refusal: str | None) -> None:
         """Do what is due now. ``refusal`` is why no recorder may be started, if so."""
@@ -93,8 +100,9 @@ class CameraKeeper:
         elif self._stopped is not None:
             return
         elif refusal is not None:
-            if (Cause.DISK_FULL, refusal) not in self._failures:
-                self._failures.append((Cause.DISK_FULL, refusal))
+            self.trouble = (Cause.DISK_FULL, refusal)
+            if self.trouble not in self._failures:
+                self._failures.append(self.trouble)
         elif time.monotonic() >= self._not_before:
             self._begin()
 
@@ -149,6 +157,8 @@ class CameraKeeper:
                     self._not_before = 0.0
             return
         self._audio_codec = run.intent.audio_codec
+        if outcome.cause in set(Cause):
+            self.trouble = (Cause(outcome.cause), outcome.detail)
         if time.monotonic() - self._begun_at >= STEADY_S:
             self._tries = 0
             self._not_before = 0.0
@@ -159,7 +169,8 @@ class CameraKeeper:
         logger.warning(
             "no recording", window=self._window.id, camera=self.camera_id, cause=cause.value, detail=detail
         )
-        self._failures.append((cause, detail))
+        self.trouble = (cause, detail)
+        self._failures.append(self.trouble)
         self._asked = None  # a device may give another address after it was restarted
         self._pause()
 

@@ -47,6 +47,25 @@ class CameraState:
     last_segment_at: datetime | None
 
 
+@dataclass(frozen=True, slots=True)
+class CameraHealth:
+    """Whether a camera of a window in our care is being recorded. ``silent_s`` is None where no recorder runs.
+
+    ``cause`` and ``detail`` tell why not, as far as it is known; ``stopped`` that an operator wanted it so.
+    """
+
+    window: str
+    room: str
+    camera: str
+    starts_at: datetime
+    ends_at: datetime
+    flows: bool
+    silent_s: float | None
+    cause: str
+    detail: str
+    stopped: bool
+
+
 class Supervisor:
     """Called from one thread.
 
@@ -123,6 +142,34 @@ class Supervisor:
             for keeper in keepers
             if keeper.run is not None
         ]
+
+    def health(self) -> list[CameraHealth]:
+        """Every camera of every window in our care that is not settled."""
+        found = []
+        for window, keepers in self._keepers.values():
+            for keeper in keepers:
+                if keeper.settled:
+                    continue
+                run = keeper.run
+                flows = run is not None and run.flows
+                cause, detail = ("", "") if flows or keeper.trouble is None else keeper.trouble
+                if run is not None and run.take_id is not None and not flows:
+                    cause, detail = Cause.STALLED, ""
+                found.append(
+                    CameraHealth(
+                        window=window.id,
+                        room=window.room_id,
+                        camera=keeper.camera_id,
+                        starts_at=window.starts_at,
+                        ends_at=window.ends_at,
+                        flows=flows,
+                        silent_s=run.silent_s if run is not None else None,
+                        cause=str(cause),
+                        detail=detail,
+                        stopped=keeper.is_stopped,
+                    )
+                )
+        return found
 
     def is_idle(self) -> bool:
         """Whether no window is in this supervisor's care."""

@@ -35,7 +35,7 @@ from kaozheng_service.recording.durable import sync_file, sync_folder
 from kaozheng_service.recording.fragments import FragmentReader
 from kaozheng_service.recording.intent import Intent, read_intent, write_intent
 from kaozheng_service.recording.ledger import append_once
-from kaozheng_service.recording.machine_clock import clock_offset_s
+from kaozheng_service.machine_clock import clock_offset_s
 from kaozheng_service.recording.segments import close_files, numbered
 from kaozheng_service.recording.timing import ArrivalClock, rounded
 from kaozheng_service.station import Station
@@ -52,6 +52,8 @@ OWN_TAIL_S = 3.0
 # ffmpeg wrote its last fragment 0.13 s after SIGINT; then SIGTERM, then SIGKILL, each after so long.
 PATIENCE_S = 2.0
 ESCALATION = (signal.SIGINT, signal.SIGTERM, signal.SIGKILL)
+# A group of pictures is rarely longer; footage that did not grow for so long, or for two of the longest, is none.
+FLOW_S = 5.0
 # NTP slews below this in any tick; what is more was set.
 CLOCK_STEP_S = 0.5
 
@@ -178,6 +180,16 @@ class Run:
     def take_id(self) -> str | None:
         """None until media has come."""
         return self._take.id if self._take is not None else None
+
+    @property
+    def silent_s(self) -> float:
+        """For how long no media has come, in s."""
+        return time.monotonic() - self._heard_at
+
+    @property
+    def flows(self) -> bool:
+        """Whether media comes as it should: a group of pictures at a time."""
+        return self._take is not None and self.silent_s <= max(FLOW_S, 2 * self._longest_group_s)
 
     def tick(self, present: datetime) -> bool:
         """Do what is due; whether new segments were closed."""
