@@ -19,12 +19,12 @@ from kaozheng_service.clock import now
 from kaozheng_service.database import Gap, Segment, Take
 from kaozheng_service.evidence.records import SegmentRecorded
 from kaozheng_service.ffmpeg import SEGMENT_LIST
+from kaozheng_service.machine_clock import clock_offset_s, clock_state
 from kaozheng_service.recording.causes import Cause
 from kaozheng_service.recording.child import boot_id
 from kaozheng_service.recording.durable import rename_durably
 from kaozheng_service.recording.gaps import gap_row, log_gaps
 from kaozheng_service.recording.ledger import append_once
-from kaozheng_service.machine_clock import clock_offset_s, clock_state
 from kaozheng_service.recording.media import HOLE_S, MediaFacts, read_facts, sha256
 from kaozheng_service.recording.timing import ArrivalClock, segment_span
 from kaozheng_service.station import Station

@@ -23,6 +23,7 @@ from kaozheng_service.clock import now
 from kaozheng_service.database import Segment, Take, Window
 from kaozheng_service.evidence.records import TakeClosed, TakeOpened
 from kaozheng_service.ffmpeg import SEGMENT_LIST, recording_command
+from kaozheng_service.machine_clock import clock_offset_s
 from kaozheng_service.recording.causes import (
     WINDOW_ENDED,
     Cause,
@@ -35,7 +36,6 @@ from kaozheng_service.recording.durable import sync_file, sync_folder
 from kaozheng_service.recording.fragments import FragmentReader
 from kaozheng_service.recording.intent import Intent, read_intent, write_intent
 from kaozheng_service.recording.ledger import append_once
-from kaozheng_service.machine_clock import clock_offset_s
 from kaozheng_service.recording.segments import close_files, numbered
 from kaozheng_service.recording.timing import ArrivalClock, rounded
 from kaozheng_service.station import Station

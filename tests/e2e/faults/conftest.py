@@ -23,7 +23,7 @@ from kaozheng_service.config.site import load_site
 from kaozheng_service.database import Segment, Take, Window
 from kaozheng_service.disputes.verify import verify_archive
 from kaozheng_service.recording.completeness import CameraCompleteness, Completeness, window_completeness
-from kaozheng_service.recording.windows import register_windows
+from kaozheng_service.recording.expectations import register
 from kaozheng_service.rehearsal import HOW_TO_INSTALL, RehearsalServer, gstreamer_python
 from kaozheng_service.station import Station, open_station
 from sqlalchemy import select
@@ -186,7 +186,7 @@ def make_day(tmp_path: Path) -> Iterator[MakeDay]:
             exam_starts_at=day.begins,
             exam_ends_at=day.ends,
         )
-        register_windows(day.station(), [window])
+        register(day.station(), window)
         days.append(day)
         return day
 
