@@ -215,8 +215,9 @@ def cameras(need: Callable[[bool, str], None]) -> Iterator[Callable[..., Rehears
     need(gstreamer_python() is not None, HOW_TO_INSTALL)
     servers: list[RehearsalServer] = []
 
-    def serve(*ids: str, **options: Any) -> RehearsalServer:
-        server = RehearsalServer({f"/{one}": CLIPS[n % len(CLIPS)] for n, one in enumerate(ids)}, **options)
+    def serve(*ids: str, clips: Mapping[str, Path] | None = None, **options: Any) -> RehearsalServer:
+        files = {one: CLIPS[number % len(CLIPS)] for number, one in enumerate(ids)} | dict(clips or {})
+        server = RehearsalServer({f"/{one}": path for one, path in files.items()}, **options)
         server.start()
         servers.append(server)
         return server
