@@ -5,11 +5,10 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any
 
-from kaozheng_vision.diagnose import Fault
 from sqlalchemy import or_, select
 from sqlalchemy.orm import Session
 
-from kaozheng_service import wording
+from kaozheng_service import session_wording
 from kaozheng_service.clock import to_text
 from kaozheng_service.database import Alarm
 
@@ -39,7 +38,7 @@ def alarm_json(alarm: Alarm) -> dict[str, Any]:
         "room": alarm.room_id,
         "camera": alarm.camera_id,
         "kind": alarm.kind,
-        "words": wording.fault_name(Fault(alarm.kind)) if alarm.kind in set(Fault) else alarm.kind,
+        "words": session_wording.alarm_name(alarm.kind),
         "detail": alarm.detail,
         "from": to_text(alarm.raised_at),
         "to": to_text(alarm.cleared_at) if alarm.cleared_at is not None else None,
