@@ -12,6 +12,7 @@ _COMPLETENESS = {
     "incomplete_unexplained": "不完整（有未说明缺口）",
     "not_over": "未结束",
 }
+_CAMERA_VERDICTS = {"incomplete_explained": "已说明", "incomplete_unexplained": "有未说明"}
 _MARKS = {"seal_opened": "启封", "paper_handed_out": "发卷", "incident": "突发情况"}
 _CAUSES_EXPLAINED = {
     "stream_lost": "录像中途摄像机或网络断开",
@@ -33,6 +34,11 @@ _CAUSES_EXPLAINED = {
 def completeness_name(verdict: str) -> str:
     """Whether a window is complete; a verdict that has no word here as it is."""
     return _COMPLETENESS.get(verdict, verdict.replace("_", " "))
+
+
+def camera_verdict(verdict: str) -> str:
+    """The same in the few letters that a table has room for."""
+    return _CAMERA_VERDICTS.get(verdict, completeness_name(verdict))
 
 
 def cause_explained(cause: str) -> str:

@@ -12,12 +12,14 @@ from kaozheng_vision.errors import VisionError
 from kaozheng_service.cli.calibrate_commands import calibrate
 from kaozheng_service.cli.card_check_command import check_cards
 from kaozheng_service.cli.commands import app
-from kaozheng_service.cli.session_commands import completeness
+from kaozheng_service.cli.session_commands import checkpoint, completeness, sheet
 from kaozheng_service.errors import ServiceError, UserError
 
 app.command()(calibrate)
 app.command("cards-check")(check_cards)
 app.command()(completeness)
+app.command()(sheet)
+app.command()(checkpoint)
 
 
 def main() -> None:

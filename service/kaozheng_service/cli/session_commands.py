@@ -55,6 +55,85 @@ def completeness(
     raise typer.Exit(0 if all(one.settled for one in sessions) else 1)
 
 
+def sheet(
+    out: Annotated[Path, typer.Option(help="PDF file of the window, or folder for the day's sheets")],
+    config: ConfigOption = SITE_FILE,
+    window: WindowOption = None,
+    day: DayOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Print the session sheet of a window, or of all windows of a day, with the log's checkpoint, to be signed."""
+    from kaozheng_service.sessions.facts import windows_of
+    from kaozheng_service.sessions.printing import print_window
+    from kaozheng_service.station import open_station
+
+    if (window is None) == (day is None):
+        raise UserError("name either a window with --window or a day with --day")
+    station = open_station(load_site(config))
+    if window is not None:
+        sheets = [print_window(station, windows_of(station, window=window)[0], out)]
+    else:
+        ids = windows_of(station, day=_day(day or ""))
+        sheets = [print_window(station, one, out / f"{one}.pdf") for one in ids]
+    if as_json:
+        printed = [
+            {
+                "window": one.window_id,
+                "verdict": one.verdict,
+                "path": str(one.path),
+                "sha256": one.sha256,
+                "log_size": one.log_size,
+                "leaf": one.leaf,
+            }
+            for one in sheets
+        ]
+        typer.echo(
+            json.dumps({"schema": "kaozheng/sheets/1", "sheets": printed}, ensure_ascii=False, indent=2)
+        )
+        return
+    for one in sheets:
+        typer.echo(f"{one.path}: {one.verdict.replace('_', ' ')}; log entry {one.leaf} names its SHA-256")
+
+
+def checkpoint(
+    path: Annotated[Path, typer.Argument(help="text of a sheet's QR code, or a picture of it")],
+    config: ConfigOption = SITE_FILE,
+    as_json: JsonOption = False,
+) -> None:
+    """Hold the checkpoint on a signed sheet against today's log: nothing that was printed may have been rewritten."""
+    from kaozheng_service.evidence.anchor import hold_against
+    from kaozheng_service.sessions.scan import read_checkpoint
+    from kaozheng_service.station import open_station
+
+    found = hold_against(open_station(load_site(config)).log, read_checkpoint(path))
+    if as_json:
+        body = {
+            "schema": "kaozheng/checkpoint/1",
+            "holds": found.holds,
+            "why": found.why or None,
+            "size": found.size,
+            "log_size": found.log_size,
+        }
+        typer.echo(json.dumps(body, indent=2))
+    elif found.holds:
+        typer.echo(
+            f"holds: the log of {found.log_size} entries begins with the {found.size} that were printed"
+        )
+    else:
+        typer.echo(
+            f"does NOT hold, {found.why}: {_ANCHOR_FAULTS[found.why].format(found.size, found.log_size)}"
+        )
+    raise typer.Exit(0 if found.holds else 1)
+
+
+_ANCHOR_FAULTS = {
+    "shorter": "{0} entries were printed, the log has only {1}: its end was cut off",
+    "changed": "the first {0} entries are not those that were printed: the log was rewritten",
+    "inconsistent": "the first {0} entries stand, but today's signed head does not follow from them: "
+    "what is derived from the log was changed",
+}
+
+
 def _day(text: str) -> date:
     try:
         return date.fromisoformat(text)

@@ -23,7 +23,9 @@ _NOTE_MM = 18.0
 _STRIP_MM = WIDTH_MM - _NAME_MM - _NOTE_MM
 _SMALL_MM, _NORMAL_MM = 2.3, 2.7
 # A row: room for numbers, the strip, and what the strip is overlapped by.
-_LABEL_MM, _BAR_MM, _OVER_MM, _FAULT_MM = 3.5, 4.6, 0.6, 2.2
+_LABEL_MM, _BAR_MM, _OVER_MM, _FAULT_MM = 3.5, 4.3, 0.6, 2.2
+# Where a row has no numbers.
+_CLEAR_MM = 1.8
 # Thinner than this a bar cannot be seen on paper.
 _THINNEST_MM = 0.5
 _MOST_TIMES = 9
@@ -195,9 +197,8 @@ def _panel(panel: Panel, zone: tzinfo) -> tuple[str, float]:
 def _rows(panel: Panel, top: float) -> tuple[list[str], float]:
     parts: list[str] = []
     y = top
-    lane_mm = _FAULT_MM + 0.8 if any(row.faults for row in panel.rows) else 0.0
     for row in panel.rows:
-        strip = y + _LABEL_MM
+        strip = y + (_LABEL_MM if any(bar.mark for bar in row.bars) else _CLEAR_MM)
         middle = strip + _BAR_MM / 2
         name = fitted(row.name, _NAME_MM - 2.0)
         parts.append(f"<g><title>{escape(row.name)}</title>")
@@ -220,7 +221,7 @@ def _rows(panel: Panel, top: float) -> tuple[list[str], float]:
             where = (x, strip + _BAR_MM + 0.7 + _FAULT_MM / 2)
             parts.append(svg.text(fault.mark, where, 2.0, text_anchor=anchor, fill=_FAULT))
         parts.append("</g>")
-        y = strip + _BAR_MM + lane_mm + 0.8
+        y = strip + _BAR_MM + (_FAULT_MM + 0.8 if row.faults else 0.0) + 0.8
     return parts, y
 
 

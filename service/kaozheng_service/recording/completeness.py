@@ -26,6 +26,7 @@ class ExplainedGap:
     ends_at: datetime
     cause: str
     detail: str
+    leaf: int | None = None
 
     @property
     def seconds(self) -> float:
@@ -148,6 +149,7 @@ def completeness_json(result: Completeness) -> dict[str, Any]:
                         "seconds": round(gap.seconds, 3),
                         "cause": gap.cause,
                         "detail": gap.detail,
+                        "leaf": gap.leaf,
                     }
                     for gap in camera.gaps
                 ],
@@ -172,7 +174,9 @@ def _camera(
         for hole in holes(_so_far(whole, recorded, takes) if running else whole, recorded + missing)
         if hole.seconds >= _tolerance_s(hole, whole)
     )
-    explained = tuple(ExplainedGap(gap.starts_at, gap.ends_at, gap.cause, gap.detail) for gap in gaps)
+    explained = tuple(
+        ExplainedGap(gap.starts_at, gap.ends_at, gap.cause, gap.detail, gap.leaf) for gap in gaps
+    )
     if running:
         verdict = "not_over"
     elif unexplained or window.closed_leaf is None or window.leaf is None:

@@ -19,6 +19,7 @@ from kaozheng_service.recording.gaps import Span
 from kaozheng_service.recording.leases import Lease, try_lease
 from kaozheng_service.recording.supervisor import TICK_S, Supervisor
 from kaozheng_service.recording.watcher import Watcher
+from kaozheng_service.sessions.printer import SheetPrinter
 from kaozheng_service.station import Station
 
 logger = structlog.get_logger()
@@ -38,6 +39,7 @@ class Daemon:
         self._supervisor: Supervisor | None = None
         self._lease: Lease | None = None
         self._watcher: Watcher | None = None
+        self._printer: SheetPrinter | None = None
         self._started_at: datetime | None = None
         self._beat_at = 0.0
 
@@ -65,11 +67,17 @@ class Daemon:
         self._scheduler.start()
         self._watcher = Watcher(self._station)
         self._watcher.start()
+        if self._station.site.recording.session_sheets:
+            self._printer = SheetPrinter(self._station)
+            self._printer.start()
 
     def stop(self, *, leave_children: bool = True) -> None:
         """End the daemon. Its recorders go on and are adopted at the next start; with ``leave_children`` False they
         are ended, and what is missing until the next start is signed as stopped by the operator.
         """
+        if self._printer is not None:
+            self._printer.stop()
+            self._printer = None
         if self._watcher is not None:
             self._watcher.stop()
             self._watcher = None

@@ -13,7 +13,8 @@ from kaozheng_service.sessions.facts import SessionFacts
 class Item:
     """``number`` is the one in the picture: 1 … for gaps, U1 … for what is unexplained, A1 … for alarms.
 
-    ``ends_at`` is None for what lasts. ``cause`` is in Chinese words, ``code`` as in the log, ``detail`` as signed.
+    ``ends_at`` is None for what lasts. ``cause`` is in Chinese words, ``code`` as in the log, ``detail`` as signed;
+    ``leaf`` is its record in the log.
     """
 
     number: str
@@ -23,6 +24,7 @@ class Item:
     cause: str
     code: str
     detail: str
+    leaf: int | None
 
     @property
     def seconds(self) -> float | None:
@@ -40,12 +42,20 @@ class Listing:
 
 def listing(facts: SessionFacts) -> Listing:
     gaps = [
-        (camera.id, gap.starts_at, gap.ends_at, wording.gap_cause_name(gap.cause), gap.cause, gap.detail)
+        (
+            camera.id,
+            gap.starts_at,
+            gap.ends_at,
+            wording.gap_cause_name(gap.cause),
+            gap.cause,
+            gap.detail,
+            gap.leaf,
+        )
         for camera in facts.cameras
         for gap in camera.numbers.gaps
     ]
     unexplained = [
-        (camera.id, hole.starts_at, hole.ends_at, "未录且无说明", "unexplained", "")
+        (camera.id, hole.starts_at, hole.ends_at, "未录且无说明", "unexplained", "", None)
         for camera in facts.cameras
         for hole in camera.numbers.unexplained
     ]
@@ -57,6 +67,7 @@ def listing(facts: SessionFacts) -> Listing:
             session_wording.alarm_name(alarm.kind),
             alarm.kind,
             alarm.detail,
+            alarm.leaf,
         )
         for camera in facts.cameras
         for alarm in camera.alarms

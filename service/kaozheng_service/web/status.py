@@ -16,6 +16,7 @@ from kaozheng_service.database import Gap, Segment, Take, Window
 from kaozheng_service.disputes.alarms import alarm_json, alarms_within
 from kaozheng_service.disputes.found import stretch_json
 from kaozheng_service.disputes.timeline import State, camera_timeline, newest_file
+from kaozheng_service.sessions.printing import sheet_path
 from kaozheng_service.station import Station
 from kaozheng_service.web.daemon import daemon_state, picture_states
 
@@ -188,6 +189,7 @@ def _window(station: Station, session: Session, window: Window, present: datetim
         "exam_to": to_text(window.exam_ends_at) if window.exam_ends_at else None,
         "state": state,
         "closed": window.closed_leaf is not None,
+        "sheet": f"/api/v1/sheets/{window.id}.pdf" if sheet_path(station, window).exists() else None,
         "cameras": cameras,
     }
 
