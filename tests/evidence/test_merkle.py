@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from kaozheng_service.evidence.merkle import (
     EMPTY_ROOT,
+    GrowingTree,
     consistency_path,
     inclusion_path,
     leaf_hash,
@@ -66,6 +67,16 @@ def test_heads_are_those_of_the_reference_log():
     tree = Tree(ENTRIES)
     assert [tree.root(size).hex() for size in range(1, 9)] == HEADS
     assert tree.root(0) == EMPTY_ROOT == hashlib.sha256(b"").digest()
+
+
+def test_a_tree_that_grows_has_the_same_heads():
+    tree = GrowingTree()
+    assert tree.root() == EMPTY_ROOT
+    heads = []
+    for entry in ENTRIES:
+        tree.add(entry)
+        heads.append(tree.root().hex())
+    assert (heads, tree.size) == (HEADS, len(ENTRIES))
 
 
 def test_paths_are_those_of_the_reference_log():

@@ -16,7 +16,8 @@ from kaozheng_service.inspection.checklist import CHECKLIST
 from kaozheng_service.inspection.outcome import propose
 from kaozheng_service.inspection.pictures import write_picture
 from kaozheng_service.inspection.result import CameraInspection, CameraRecording, RoomInspection
-from kaozheng_service.inspection.sheet import acceptance_sheet, sheet_data, short_hash
+from kaozheng_service.inspection.sheet import acceptance_sheet, sheet_data
+from kaozheng_service.paper import short_hash
 from kaozheng_vision.diagnose import diagnose
 from kaozheng_vision.failures import Failure
 from kaozheng_vision.probe import ProbeResult

@@ -12,8 +12,9 @@ from typing import Any
 import pytest
 from fastapi.testclient import TestClient
 from kaozheng_service.clock import now
+from kaozheng_service.session_wording import length_text
 from kaozheng_service.web.app import create_app
-from kaozheng_service.web.present import length_text, rate_text, size_text, ticks
+from kaozheng_service.web.present import rate_text, size_text, ticks
 
 ROOM = "9-101"
 

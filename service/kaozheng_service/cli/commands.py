@@ -160,9 +160,9 @@ def record(
     as_json: JsonOption = False,
 ) -> None:
     """Record all cameras of a room now."""
-    from kaozheng_service.cli.tables import TaskBars, print_completeness
-    from kaozheng_service.recording.completeness import completeness_json, window_completeness
+    from kaozheng_service.cli.tables import TaskBars, print_session
     from kaozheng_service.recording.windows import record_now
+    from kaozheng_service.sessions.facts import facts_json, session_facts
     from kaozheng_service.station import open_station
 
     site = load_site(config)
@@ -178,12 +178,12 @@ def record(
             title=title,
             progress=bars.task(f"recording {entry.id}"),
         )
-    result = window_completeness(station, window.id)
+    facts = session_facts(station, window.id)
     if as_json:
-        _print_json(completeness_json(result))
+        _print_json(facts_json(facts))
     else:
-        print_completeness(result)
-    raise typer.Exit(0 if result.verdict == "complete" else 1)
+        print_session(site, facts)
+    raise typer.Exit(0 if facts.result.verdict == "complete" else 1)
 
 
 @app.command()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from datetime import datetime
 from types import TracebackType
 from typing import Any
 
@@ -10,6 +11,7 @@ from kaozheng_coverage.assess import MEASURES
 from kaozheng_coverage.room import Room
 from kaozheng_coverage.verdict import Additions, CameraTolerance, Draws, Outcome, RoomVerdict, TargetVerdict
 from kaozheng_vision.diagnose import Diagnosis, Judgement
+from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
@@ -21,7 +23,10 @@ from kaozheng_service.config.site import Site
 from kaozheng_service.disputes.found import FindResult, FoundCamera
 from kaozheng_service.disputes.verify import Report
 from kaozheng_service.inspection.result import RoomInspection
-from kaozheng_service.recording.completeness import Completeness
+from kaozheng_service.session_wording import share_text
+from kaozheng_service.sessions.facts import SessionFacts
+from kaozheng_service.sessions.listing import listing
+from kaozheng_service.sessions.picture import TEXT_LEGEND, text_bar
 
 console = Console()
 
@@ -192,22 +197,70 @@ def _figure(value: float | None, places: int) -> str:
     return "" if value is None else f"{value:.{places}f}"
 
 
-def print_completeness(result: Completeness) -> None:
-    """Camera by camera what was recorded of a window, and every gap with its cause."""
-    table = Table(
-        "camera", "verdict", "recorded", "takes", "gaps", title=f"window {escape(result.window_id)}"
+_VERDICTS = {
+    "complete": "[green]✓ complete[/green]",
+    "incomplete_explained": "[yellow]▲ explained[/yellow]",
+    "incomplete_unexplained": "[red]✗ not explained[/red]",
+    "not_over": "[yellow]… not over[/yellow]",
+    "cancelled": "⊘ cancelled before it began",
+}
+BAR_LETTERS = 48
+
+
+def print_session(site: Site, facts: SessionFacts) -> None:
+    """Camera by camera what became of a window, its timeline, and every gap, hole and alarm in the site's time."""
+    window, result = facts.window, facts.result
+
+    def local(at: datetime, form: str = "%H:%M:%S") -> str:
+        return f"{at.astimezone(site.zone):{form}}"
+
+    title = (
+        f"{window.title} in {window.room_id}, {local(window.starts_at, '%F %T')} to {local(window.ends_at)}"
     )
-    for camera in result.cameras:
-        gaps = [f"{gap.starts_at:%H:%M:%S} UTC, {gap.seconds:.1f} s: {gap.cause}" for gap in camera.gaps]
+    table = Table(title=escape(title), box=SIMPLE_HEAD, pad_edge=False, padding=0)
+    table.add_column("camera", overflow="fold", min_width=12)
+    for name in ("expected", "recorded", "explained", "unexplained", "takes", "gaps", "alarms"):
+        table.add_column(name, justify="right", no_wrap=True)
+    for camera in facts.cameras:
+        one = camera.numbers
         table.add_row(
-            escape(camera.camera_id),
-            camera.verdict.replace("_", " "),
-            f"{camera.recorded_s:.1f} of {camera.expected_s:.1f} s",
-            str(camera.takes),
-            escape("\n".join(gaps)),
+            escape(camera.id),
+            f"{one.expected_s:.1f} s",
+            *(
+                f"{seconds:.1f} s\n{share_text(seconds, one.expected_s)}"
+                for seconds in (one.recorded_s, one.explained_s, one.unexplained_s)
+            ),
+            str(one.takes),
+            str(len(one.gaps)),
+            str(len(camera.alarms)),
         )
     console.print(table)
+    names = max((len(camera.id) for camera in facts.cameras), default=0)
+    for camera in facts.cameras:
+        line = f"{escape(camera.id):>{names}} |{text_bar(facts, camera, BAR_LETTERS)}| "
+        console.print(line + verdict_words(camera.numbers.verdict), soft_wrap=True, highlight=False)
+    axis = f"{local(window.starts_at, '%H:%M')}{local(window.ends_at, '%H:%M'):>{BAR_LETTERS - 3}}"
+    console.print(f"{'':>{names}}  {axis}", soft_wrap=True, highlight=False)
+    console.print(TEXT_LEGEND, soft_wrap=True, highlight=False)
+    found = listing(facts)
+    for item in (*found.unexplained, *found.gaps, *found.alarms):
+        until = local(item.ends_at) if item.ends_at is not None else "…"
+        length = "" if item.seconds is None else f", {item.seconds:.1f} s"
+        what = item.code.replace("_", " ") + (f" ({item.detail})" if item.detail else "")
+        line = f"{item.number} {item.camera} {local(item.starts_at)} to {until}{length}: {what}"
+        console.print(escape(line), soft_wrap=True)
+    for mark in facts.marks:
+        console.print(
+            escape(f"mark {local(mark.at)}: {mark.kind.replace('_', ' ')} {mark.note}".rstrip()),
+            soft_wrap=True,
+        )
+    console.print(f"{verdict_words(result.verdict)}: window {escape(window.id)}", soft_wrap=True)
     console.print(result.summary(), soft_wrap=True)
+
+
+def verdict_words(verdict: str) -> str:
+    """Whether a window is complete, as markup."""
+    return _VERDICTS.get(verdict, escape(verdict.replace("_", " ")))
 
 
 def print_found(site: Site, result: FindResult) -> None:

@@ -227,6 +227,10 @@ class Recording(Part_):
     watch_s: Annotated[float, Field(ge=1, le=60)] = Field(
         default=5.0, description="every picture that is being recorded is judged so often"
     )
+    session_sheets: bool = Field(
+        default=True,
+        description="when a window closes, its session sheet is printed to a PDF in the state folder",
+    )
 
 
 class Site(Part_):

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined, select_autoescape
 
-from kaozheng_service.disputes.report_timeline import camera_lines, ticks
+from kaozheng_service.disputes.report_timeline import camera_lines, lines_svg
 from kaozheng_service.disputes.selection import Selection
 from kaozheng_service.disputes.standalone.completeness import segment_path
 from kaozheng_service.disputes.standalone.records import Span
@@ -61,6 +61,7 @@ def report_html(
     # What cannot be trusted is drawn as neither recorded nor explained.
     trusted = tuple(part for part in selection.footage if segment_path(part.record) not in damaged)
     whole = replace(selection, footage=trusted)
+    lines = camera_lines(whole, claim.cameras, claim.span, gaps, zone)
     room = station.site.room(claim.room_id)
     return (
         _environment(zone)
@@ -71,8 +72,8 @@ def report_html(
             claim=claim,
             windows=selection.of_kind("window.expected"),
             cancelled={record["window"]: record for record in selection.of_kind("window.cancelled")},
-            lines=camera_lines(whole, claim.cameras, claim.span, gaps, zone),
-            ticks=ticks(claim.span, zone),
+            lines=lines,
+            timeline=lines_svg(lines, claim.span, zone),
             gaps=gaps,
             footage=by_camera,
             copies=copies,

@@ -4,36 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta, tzinfo
+from datetime import timedelta, tzinfo
 
 from kaozheng_service.disputes.selection import Selection
 from kaozheng_service.disputes.standalone.completeness import INSIDE, holes, void_windows
 from kaozheng_service.disputes.standalone.records import Record, Span
+from kaozheng_service.disputes.timeline_svg import Bar, Panel, Row, timeline_svg
 from kaozheng_service.wording import gap_cause_name
-
-# The picture's own units: a strip of 1000 for the range beside 130 for the cameras' names.
-WIDTH = 1000.0
-MOST_TICKS = 8
-_TICK_S = (1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 14400, 21600, 43200)
-# Thinner than this a bar cannot be seen on paper.
-_THINNEST = 1.5
-
-
-@dataclass(frozen=True, slots=True)
-class Bar:
-    """``kind`` is recorded, gap or unexplained; ``mark`` is the gap's number in the table, "" if it has none."""
-
-    kind: str
-    x: float
-    width: float
-    title: str
-    mark: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class Tick:
-    x: float
-    label: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,33 +31,21 @@ def camera_lines(
     return [_line(selection, camera, span, gaps, zone) for camera in cameras]
 
 
-def ticks(span: Span, zone: tzinfo) -> list[Tick]:
-    """At round local times, as many as fit."""
-    length = (span[1] - span[0]).total_seconds()
-    step = next((step for step in _TICK_S if length / step <= MOST_TICKS), 86400)
-    local = span[0].astimezone(zone)
-    midnight = local.replace(hour=0, minute=0, second=0, microsecond=0)
-    count = int((local - midnight).total_seconds() // step)
-    found = []
-    while (at := midnight + timedelta(seconds=count * step)) <= span[1]:
-        if at >= span[0]:
-            found.append(Tick(_x(at, span), f"{at:%H:%M:%S}" if step < 60 else f"{at:%H:%M}"))
-        count += 1
-    return found
+def lines_svg(lines: Sequence[CameraLine], span: Span, zone: tzinfo) -> str:
+    """The lines as a picture."""
+    rows = tuple(Row(line.camera, line.bars) for line in lines)
+    return timeline_svg([Panel(*span, rows)], zone)
 
 
 def _line(selection: Selection, camera: str, span: Span, gaps: Sequence[Record], zone: tzinfo) -> CameraLine:
     footage = [part.record for part in selection.footage if part.record.camera == camera]
     recorded = [_clip(record.span, span) for record in footage]
     explained = selection.of_kind("gap", camera)
-    bars = [
-        Bar("recorded", *_place(_clip(record.span, span), span), f"{record['take']} · {record['number']}")
-        for record in footage
-    ]
+    bars = [Bar("recorded", *_clip(run.span, span), run.title) for run in _runs(footage)]
     bars += [
         Bar(
             "gap",
-            *_place(_clip(gap.span, span), span),
+            *_clip(gap.span, span),
             f"{gap_cause_name(gap['cause'])} {_times(gap.span, zone)}",
             str(number),
         )
@@ -95,7 +60,7 @@ def _line(selection: Selection, camera: str, span: Span, gaps: Sequence[Record],
             unexplained += [
                 hole for hole in holes(_clip(window.span, span), covered) if hole[1] - hole[0] > INSIDE
             ]
-    bars += [Bar("unexplained", *_place(hole, span), f"未说明 {_times(hole, zone)}") for hole in unexplained]
+    bars += [Bar("unexplained", *hole, f"未说明 {_times(hole, zone)}") for hole in unexplained]
     return CameraLine(
         camera,
         tuple(bars),
@@ -105,6 +70,36 @@ def _line(selection: Selection, camera: str, span: Span, gaps: Sequence[Record],
     )
 
 
+@dataclass(frozen=True, slots=True)
+class _Run:
+    """Segments of a take that follow one another."""
+
+    take: str
+    first: int
+    last: int
+    span: Span
+
+    @property
+    def title(self) -> str:
+        return (
+            f"{self.take} · {self.first}–{self.last}"
+            if self.last > self.first
+            else f"{self.take} · {self.first}"
+        )
+
+
+def _runs(footage: Sequence[Record]) -> list[_Run]:
+    runs: list[_Run] = []
+    for record in sorted(footage, key=lambda record: (record.span[0], record["take"], record["number"])):
+        last = runs[-1] if runs else None
+        if last is not None and (last.take, last.last + 1) == (record["take"], record["number"]):
+            whole = (last.span[0], max(last.span[1], record.span[1]))
+            runs[-1] = _Run(last.take, last.first, record["number"], whole)
+        else:
+            runs.append(_Run(record["take"], record["number"], record["number"], record.span))
+    return runs
+
+
 def _covered_s(parts: list[Span], span: Span) -> float:
     uncovered = sum((end - begin for begin, end in holes(span, parts)), timedelta())
     return (span[1] - span[0] - uncovered).total_seconds()
@@ -112,15 +107,6 @@ def _covered_s(parts: list[Span], span: Span) -> float:
 
 def _clip(part: Span, span: Span) -> Span:
     return max(part[0], span[0]), min(part[1], span[1])
-
-
-def _place(part: Span, span: Span) -> tuple[float, float]:
-    left, right = _x(part[0], span), _x(part[1], span)
-    return left, max(right - left, _THINNEST)
-
-
-def _x(at: datetime, span: Span) -> float:
-    return round(WIDTH * (at - span[0]) / (span[1] - span[0]), 2)
 
 
 def _times(part: Span, zone: tzinfo) -> str:

@@ -16,7 +16,7 @@ from kaozheng_service.disputes.standalone.completeness import check_take, check_
 from kaozheng_service.disputes.standalone.files import Progress, hash_file
 from kaozheng_service.disputes.standalone.findings import Findings, Report
 from kaozheng_service.disputes.standalone.records import Record, parse_record
-from kaozheng_service.evidence.merkle import EMPTY_ROOT, leaf_hash, node_hash
+from kaozheng_service.evidence.merkle import GrowingTree
 from kaozheng_service.evidence.note import Checkpoint, open_checkpoint, verifier_key
 from kaozheng_service.station import Station
 
@@ -40,7 +40,7 @@ def verify_archive(station: Station, progress: Progress | None = None) -> Report
     """
     head = open_checkpoint(station.log.checkpoint(), station.log.public_key)
     check = _Check(station, head, Findings(), progress)
-    tree = _Tree()
+    tree = GrowingTree()
     with station.sessions() as session:
         rows = _Rows(session, head.size)
         check.total = rows.footage_bytes()
@@ -69,30 +69,6 @@ def verify_archive(station: Station, progress: Progress | None = None) -> Report
         log_size=head.size,
         key=verifier_key(station.log.origin, station.log.public_key),
     )
-
-
-class _Tree:
-    """The Merkle root of entries that come one by one; keeps one hash a level."""
-
-    def __init__(self) -> None:
-        self.size = 0
-        self._complete: list[tuple[int, bytes]] = []
-
-    def add(self, entry: bytes) -> None:
-        level, digest = 0, leaf_hash(entry)
-        while self._complete and self._complete[-1][0] == level:
-            digest = node_hash(self._complete.pop()[1], digest)
-            level += 1
-        self._complete.append((level, digest))
-        self.size += 1
-
-    def root(self) -> bytes:
-        if not self._complete:
-            return EMPTY_ROOT
-        *left, (_, digest) = self._complete
-        for _, sibling in reversed(left):
-            digest = node_hash(sibling, digest)
-        return digest
 
 
 Row = Window | Take | Segment | Gap

@@ -24,6 +24,30 @@ def node_hash(left: bytes, right: bytes) -> bytes:
     return hashlib.sha256(b"\x01" + left + right).digest()
 
 
+class GrowingTree:
+    """The root over entries that come one by one; keeps one hash a level."""
+
+    def __init__(self) -> None:
+        self.size = 0
+        self._complete: list[tuple[int, bytes]] = []
+
+    def add(self, entry: bytes) -> None:
+        level, digest = 0, leaf_hash(entry)
+        while self._complete and self._complete[-1][0] == level:
+            digest = node_hash(self._complete.pop()[1], digest)
+            level += 1
+        self._complete.append((level, digest))
+        self.size += 1
+
+    def root(self) -> bytes:
+        if not self._complete:
+            return EMPTY_ROOT
+        *left, (_, digest) = self._complete
+        for _, sibling in reversed(left):
+            digest = node_hash(sibling, digest)
+        return digest
+
+
 def root_hash(size: int, subtree: Subtree) -> bytes:
     """The tree's head over its first ``size`` leaves."""
     return _hash_of(0, size, subtree) if size else EMPTY_ROOT

@@ -199,6 +199,17 @@ class Inspected(Record):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class SheetPrinted(Record):
+    """A session sheet: ``sha256`` of its PDF; on it stands the checkpoint of the log's first ``log_size`` entries."""
+
+    kind: ClassVar[str] = "sheet.printed"
+    window: str
+    room: str
+    sha256: str
+    log_size: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Exported(Record):
     """What was handed over: the claim, the sha256 of each file by its path in the bag, and the records beside it.
 

@@ -41,7 +41,7 @@ from kaozheng_service import card_wording, wording
 from kaozheng_service.config.geometry import room_cameras, room_geometry
 from kaozheng_service.config.site import RoomConfig, Site
 from kaozheng_service.errors import UserError
-from kaozheng_service.inspection.plans import FONTS
+from kaozheng_service.paper import FONTS
 
 TEMPLATE = Path(__file__).with_name("cards.typ")
 # Printers leave 4 to 5 mm of a sheet white at its edges.

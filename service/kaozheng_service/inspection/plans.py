@@ -6,7 +6,6 @@ import tempfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-import manimgx_fonts_cjk
 import typst
 from kaozheng_coverage.camera import Camera
 from kaozheng_coverage.floor_map import floor_map
@@ -16,7 +15,8 @@ from kaozheng_coverage.room import Room
 from kaozheng_coverage.verdict import RoomVerdict
 from kaozheng_coverage.view_svg import view_svg
 
-FONTS = Path(manimgx_fonts_cjk.__file__).parent
+from kaozheng_service.paper import FONTS
+
 # On a page 178 mm wide: 1400 pixels, sharp on a screen and in print.
 PIXELS_PER_INCH = 200.0
 

@@ -2,17 +2,10 @@
 
 from __future__ import annotations
 
-import hashlib
-import io
-import json
-import shutil
-import tempfile
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-import segno
-import typst
 from kaozheng_coverage.plan import plan_svg
 from kaozheng_coverage.profile import Profile
 from kaozheng_coverage.verdict import CameraLoss, Outcome, PartVerdict, RoomVerdict, TargetVerdict
@@ -21,8 +14,8 @@ from kaozheng_service import wording
 from kaozheng_service.config.geometry import room_cameras, room_geometry, room_profile
 from kaozheng_service.config.site import Site
 from kaozheng_service.inspection.checklist import CHECKLIST
-from kaozheng_service.inspection.plans import FONTS
 from kaozheng_service.inspection.result import CameraInspection, CameraRecording, RoomInspection
+from kaozheng_service.paper import print_sheet, short_hash
 
 TEMPLATE = Path(__file__).with_name("sheet.typ")
 
@@ -36,24 +29,19 @@ def acceptance_sheet(site: Site, inspection: RoomInspection, out: Path) -> Path:
     """
     room = site.room(inspection.room_id)
     plan = plan_svg(room_geometry(room), room_cameras(room), inspection.verdict)
-    with tempfile.TemporaryDirectory(prefix="kaozheng-sheet-") as folder:
-        desk = Path(folder)
-        shutil.copyfile(TEMPLATE, desk / "sheet.typ")
-        (desk / "plan.svg").write_text(plan, encoding="utf-8")
-        (desk / "checkpoint.svg").write_bytes(_qr(inspection.checkpoint))
-        for camera in inspection.cameras:
-            if camera.picture is not None:
-                shutil.copyfile(camera.picture, desk / f"{camera.camera_id}.jpg")
-        data = sheet_data(site, inspection)
-        (desk / "data.json").write_text(json.dumps(data, ensure_ascii=False), encoding="utf-8")
-        typst.compile(
-            str(desk / "sheet.typ"),
-            output=str(out),
-            root=str(desk),
-            font_paths=[str(FONTS)],
-            ignore_system_fonts=True,
-            timestamp=int(inspection.at.timestamp()),
-        )
+    print_sheet(
+        TEMPLATE,
+        out,
+        sheet_data(site, inspection),
+        at=inspection.at,
+        checkpoint=inspection.checkpoint,
+        texts={"plan.svg": plan},
+        files={
+            f"{camera.camera_id}.jpg": camera.picture
+            for camera in inspection.cameras
+            if camera.picture is not None
+        },
+    )
     return out
 
 
@@ -98,12 +86,6 @@ def sheet_data(site: Site, inspection: RoomInspection) -> dict[str, Any]:
         "checkpoint": inspection.checkpoint.strip(),
         "checkpoint_hash": short_hash(inspection.checkpoint),
     }
-
-
-def short_hash(checkpoint: str) -> str:
-    """The first 16 hexadecimal digits of a checkpoint's SHA-256, in groups of four, to be compared by eye."""
-    digits = hashlib.sha256(checkpoint.encode()).hexdigest()[:16]
-    return " ".join(digits[start : start + 4] for start in range(0, 16, 4))
 
 
 def _local(site: Site, moment: datetime) -> str:
@@ -199,10 +181,3 @@ def _recording(recording: CameraRecording) -> dict[str, Any]:
 
 def _number(value: float | None, form: str) -> str:
     return "—" if value is None else format(value, form)
-
-
-def _qr(text: str) -> bytes:
-    """Error level M: a folded or stained sheet still reads."""
-    buffer = io.BytesIO()
-    segno.make(text, error="m").save(buffer, kind="svg", border=2, xmldecl=False)
-    return buffer.getvalue()

@@ -26,6 +26,7 @@ class ExplainedGap:
     ends_at: datetime
     cause: str
     detail: str
+    leaf: int | None = None
 
     @property
     def seconds(self) -> float:
@@ -34,15 +35,22 @@ class ExplainedGap:
 
 @dataclass(frozen=True, slots=True)
 class CameraCompleteness:
-    """``recorded_s`` leaves out what gaps declare missing; ``unexplained_s`` are holes beyond tolerance."""
+    """``recorded_s`` leaves out what gaps declare missing; ``unexplained`` are holes beyond tolerance.
+
+    While a window runs, what lies ahead and what is in the file that is being written is neither.
+    """
 
     camera_id: str
     expected_s: float
     recorded_s: float
-    unexplained_s: float
+    unexplained: tuple[Span, ...]
     takes: int
     gaps: tuple[ExplainedGap, ...]
     verdict: str
+
+    @property
+    def unexplained_s(self) -> float:
+        return sum(hole.seconds for hole in self.unexplained)
 
     @property
     def explained_s(self) -> float:
@@ -110,11 +118,9 @@ def window_completeness(station: Station, window_id: str) -> Completeness:
                     .where(Gap.window_id == window_id, Gap.camera_id == camera)
                     .order_by(Gap.starts_at)
                 ).all(),
-                len(
-                    session.scalars(
-                        select(Take.id).where(Take.window_id == window_id, Take.camera_id == camera)
-                    ).all()
-                ),
+                session.scalars(
+                    select(Take).where(Take.window_id == window_id, Take.camera_id == camera)
+                ).all(),
             )
             for camera in window.cameras
         )
@@ -176,6 +182,10 @@ def completeness_json(result: Completeness) -> dict[str, Any]:
                 "recorded_s": round(camera.recorded_s, 3),
                 "explained_s": round(camera.explained_s, 3),
                 "unexplained_s": round(camera.unexplained_s, 3),
+                "unexplained": [
+                    {"from": to_text(hole.starts_at), "to": to_text(hole.ends_at)}
+                    for hole in camera.unexplained
+                ],
                 "takes": camera.takes,
                 "gaps": [
                     {
@@ -184,6 +194,7 @@ def completeness_json(result: Completeness) -> dict[str, Any]:
                         "seconds": round(gap.seconds, 3),
                         "cause": gap.cause,
                         "detail": gap.detail,
+                        "leaf": gap.leaf,
                     }
                     for gap in camera.gaps
                 ],
@@ -194,7 +205,7 @@ def completeness_json(result: Completeness) -> dict[str, Any]:
 
 
 def _camera(
-    window: Window, camera_id: str, segments: Sequence[Segment], gaps: Sequence[Gap], takes: int
+    window: Window, camera_id: str, segments: Sequence[Segment], gaps: Sequence[Gap], takes: Sequence[Take]
 ) -> CameraCompleteness:
     whole = Span(window.starts_at, window.ends_at)
     recorded = [Span(row.starts_at, row.ends_at) for row in segments]
@@ -202,19 +213,34 @@ def _camera(
     not_recorded = holes(whole, recorded)
     declared = [part for gap in missing for part in _outside(gap, not_recorded) if part.seconds > 0]
     recorded_s = whole.seconds - sum(hole.seconds for hole in not_recorded) - _inside(whole, declared)
-    unexplained_s = sum(
-        hole.seconds for hole in holes(whole, recorded + missing) if hole.seconds >= _tolerance_s(hole, whole)
+    running = window.closed_leaf is None and now() < window.ends_at
+    unexplained = tuple(
+        hole
+        for hole in holes(_so_far(whole, recorded, takes) if running else whole, recorded + missing)
+        if hole.seconds >= _tolerance_s(hole, whole)
     )
-    explained = tuple(ExplainedGap(gap.starts_at, gap.ends_at, gap.cause, gap.detail) for gap in gaps)
+    explained = tuple(
+        ExplainedGap(gap.starts_at, gap.ends_at, gap.cause, gap.detail, gap.leaf) for gap in gaps
+    )
     if window.is_void:
         verdict = "cancelled"
-    elif window.closed_leaf is None and now() < window.ends_at:
+    elif running:
         verdict = "not_over"
-    elif unexplained_s > 0 or window.closed_leaf is None or window.leaf is None:
+    elif unexplained or window.closed_leaf is None or window.leaf is None:
         verdict = "incomplete_unexplained"
     else:
         verdict = "incomplete_explained" if explained else "complete"
-    return CameraCompleteness(camera_id, whole.seconds, recorded_s, unexplained_s, takes, explained, verdict)
+    return CameraCompleteness(
+        camera_id, whole.seconds, recorded_s, unexplained, len(takes), explained, verdict
+    )
+
+
+def _so_far(whole: Span, recorded: Sequence[Span], takes: Sequence[Take]) -> Span:
+    """What of a running window can be judged: up to now, or where a take is open, up to its last closed file."""
+    until = now()
+    if any(take.closed_at is None for take in takes):
+        until = max((span.ends_at for span in recorded), default=whole.starts_at)
+    return Span(whole.starts_at, min(max(until, whole.starts_at), whole.ends_at))
 
 
 def _tolerance_s(hole: Span, whole: Span) -> float:

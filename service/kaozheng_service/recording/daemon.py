@@ -26,6 +26,7 @@ from kaozheng_service.recording.gaps import Span
 from kaozheng_service.recording.leases import Lease, try_lease
 from kaozheng_service.recording.supervisor import TICK_S, Supervisor
 from kaozheng_service.recording.watcher import Watcher
+from kaozheng_service.sessions.printer import SheetPrinter
 from kaozheng_service.station import Station
 
 logger = structlog.get_logger()
@@ -49,6 +50,7 @@ class Daemon:
         self._watcher: Watcher | None = None
         self._desk: AlarmDesk | None = None
         self._snapshot = Snapshot(time.monotonic(), 0.0, (), 0, False)
+        self._printer: SheetPrinter | None = None
         self._started_at: datetime | None = None
         self._beat_at = 0.0
 
@@ -82,6 +84,9 @@ class Daemon:
             self._station, Sources(lambda: self._snapshot, self._watcher.trouble), book=book
         )
         self._desk.start()
+        if self._station.site.recording.session_sheets:
+            self._printer = SheetPrinter(self._station)
+            self._printer.start()
 
     def stop(self, *, leave_children: bool = True) -> None:
         """End the daemon. Its recorders go on and are adopted at the next start; with ``leave_children`` False they
@@ -90,6 +95,9 @@ class Daemon:
         if self._desk is not None:
             self._desk.stop()
             self._desk = None
+        if self._printer is not None:
+            self._printer.stop()
+            self._printer = None
         if self._watcher is not None:
             self._watcher.stop()
             self._watcher = None

@@ -18,6 +18,7 @@ from kaozheng_service.clock import now
 from kaozheng_service.disputes.find import find, find_json, known_room, parse_moment
 from kaozheng_service.disputes.viewing import viewing_clip
 from kaozheng_service.errors import ServiceError, UserError
+from kaozheng_service.sessions.printing import printed_sheet
 from kaozheng_service.station import Station
 from kaozheng_service.web.footage import footage_page
 from kaozheng_service.web.guard import guarded
@@ -106,6 +107,16 @@ def create_app(station: Station) -> FastAPI:
         """Segments of a take as one MP4, for viewing only. Honours Range."""
         path = viewing_clip(station, take, first, last)
         return FileResponse(path, media_type="video/mp4", headers={"Cache-Control": "private, no-cache"})
+
+    @app.get("/api/v1/sheets/{window}.pdf")
+    def sheet(window: str) -> Response:
+        """The session sheet that was printed when the window closed."""
+        path = printed_sheet(station, window)
+        if path is None:
+            why = f"there is no sheet of window {window!r}; print it with: kaozheng sheet --window"
+            raise HTTPException(404, why)
+        headers = {"Cache-Control": "private, no-cache"}
+        return FileResponse(path, media_type="application/pdf", filename=path.name, headers=headers)
 
     app.include_router(windows_api(station))
     app.exception_handler(ServiceError)(_service_error)

@@ -4,16 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime
 from typing import Any, Protocol
 from zoneinfo import ZoneInfo
 
 from kaozheng_service.clock import from_text
+from kaozheng_service.disputes.axis import round_times
+from kaozheng_service.session_wording import length_text
 
 # A gap of seconds in a window of hours would be thinner than a pixel; nothing that is missing may vanish so.
 LEAST_WIDTH_PERCENT = 0.5
 MOST_TICKS = 7
-_TICK_STEPS_S = (5, 10, 30, 60, 300, 600, 900, 1800, 3600, 7200, 14400)
 
 
 class LocalTime(Protocol):
@@ -55,17 +56,6 @@ def size_text(count: float | None) -> str:
 def rate_text(bytes_per_s: float | None) -> str:
     """Megabits per second, as cameras are configured."""
     return "—" if bytes_per_s is None else f"{bytes_per_s * 8 / 1e6:.1f} Mbit/s"
-
-
-def length_text(seconds: float) -> str:
-    """A length such as 2小时05分, 3分20秒, 12.5秒; tenths only under a minute."""
-    if seconds < 59.95:
-        return f"{seconds:.1f}".removesuffix(".0") + "秒"
-    whole = round(seconds)
-    hours, minutes, rest = whole // 3600, whole // 60 % 60, whole % 60
-    if hours:
-        return f"{hours}小时{minutes:02d}分" if minutes or rest else f"{hours}小时"
-    return f"{minutes}分{rest:02d}秒" if rest else f"{minutes}分钟"
 
 
 def ago_text(seconds: float) -> str:
@@ -131,16 +121,9 @@ def position(moment: str, begin: str, end: str) -> float | None:
 def ticks(begin: str, end: str, zone: ZoneInfo) -> list[Tick]:
     """Round local times on an axis, as many as can be read."""
     start, stop = from_text(begin), from_text(end)
-    whole_s = (stop - start).total_seconds()
-    step_s = next((step for step in _TICK_STEPS_S if whole_s / step <= MOST_TICKS), _TICK_STEPS_S[-1])
-    form = "%H:%M:%S" if step_s < 60 else "%H:%M"
-    midnight = start.astimezone(zone).replace(hour=0, minute=0, second=0, microsecond=0)
-    since_s = (start - midnight.astimezone(UTC)).total_seconds()
-    at = midnight.astimezone(UTC) + timedelta(seconds=-(-since_s // step_s) * step_s)
     found = []
-    while at <= stop:
-        x = round((at - start) / (stop - start) * 100, 3)
+    for one in round_times(start, stop, zone, MOST_TICKS):
+        x = round((one.at - start) / (stop - start) * 100, 3)
         anchor = "start" if x < 3 else "end" if x > 97 else "middle"
-        found.append(Tick(x, at.astimezone(zone).strftime(form), anchor))
-        at += timedelta(seconds=step_s)
+        found.append(Tick(x, one.label, anchor))
     return found

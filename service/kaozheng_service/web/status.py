@@ -19,6 +19,7 @@ from kaozheng_service.disputes.timeline import State, camera_timeline, newest_fi
 from kaozheng_service.recording.completeness import cancellation_json, cancellation_of
 from kaozheng_service.recording.timetable_json import window_state
 from kaozheng_service.recording.timetable_notice import notice_json, read_notice
+from kaozheng_service.sessions.printing import sheet_path
 from kaozheng_service.station import Station
 from kaozheng_service.web.daemon import daemon_state, picture_states
 
@@ -189,6 +190,7 @@ def _window(station: Station, session: Session, window: Window, present: datetim
         "state": window_state(window, present),
         "closed": window.closed_leaf is not None,
         "cancelled": cancellation_json(cancellation_of(window)),
+        "sheet": f"/api/v1/sheets/{window.id}.pdf" if sheet_path(station, window).exists() else None,
         "cameras": cameras,
     }
 

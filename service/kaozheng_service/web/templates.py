@@ -8,7 +8,7 @@ from pathlib import Path
 from fastapi.templating import Jinja2Templates
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-from kaozheng_service import wording
+from kaozheng_service import session_wording, wording
 from kaozheng_service.config.site import Site
 from kaozheng_service.web import present, words
 
@@ -36,7 +36,7 @@ def page_templates(site: Site) -> Jinja2Templates:
         local=present.local_time(site.zone),
         size=present.size_text,
         rate=present.rate_text,
-        duration=present.length_text,
+        duration=session_wording.length_text,
         ago=present.ago_text,
         camera_state=words.camera_state,
         picture_state=words.picture_state,

@@ -9,7 +9,7 @@ from kaozheng_coverage.profile import Part
 from kaozheng_coverage.verdict import Cause, Outcome
 
 from kaozheng_service.disputes.timeline import State
-from kaozheng_service.web.present import length_text
+from kaozheng_service.session_wording import length_text
 from kaozheng_service.wording import cause_name, gap_cause_name, outcome_name, part_name
 
 
