@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 import threading
 from concurrent.futures import Future
+from datetime import datetime
+from pathlib import Path
 
 from kaozheng_vision.errors import VisionError
 from kaozheng_vision.failures import Failure, StreamError
@@ -12,6 +14,7 @@ from kaozheng_vision.onvif import ask_device
 from kaozheng_vision.source import Source
 
 from kaozheng_service.config.cameras import CameraConfig
+from kaozheng_service.config.playback import PlaybackEntry
 from kaozheng_service.config.site import Site
 from kaozheng_service.errors import UserError
 
@@ -21,10 +24,25 @@ DEVICE_TIMEOUT_S = 5.0
 
 def camera_source(site: Site, camera: CameraConfig) -> Source:
     """The stream or device of ``camera``. Raises UserError where its password cannot be read, without showing it."""
-    certificate = None if camera.certificate is None else site.folder / camera.certificate
-    if camera.credential is None:
-        return Source(camera.source, certificate=certificate)
-    entry = site.credential(camera.credential)
+    return _with_login(site, camera.source, camera.credential, camera.certificate)
+
+
+def playback_source(site: Site, playback: PlaybackEntry, starts_at: datetime, ends_at: datetime) -> Source:
+    """What plays a range of a camera's footage that is kept elsewhere.
+
+    Raises
+    ------
+    UserError : its password cannot be read
+    ServiceError : its local time does not name the range
+    """
+    return _with_login(site, playback.address(starts_at, ends_at), playback.credential, playback.certificate)
+
+
+def _with_login(site: Site, url: str, credential: str | None, pinned: Path | None) -> Source:
+    certificate = None if pinned is None else site.folder / pinned
+    if credential is None:
+        return Source(url, certificate=certificate)
+    entry = site.credential(credential)
     if entry.password_env is not None:
         password = os.environ.get(entry.password_env)
         if password is None:
@@ -37,7 +55,7 @@ def camera_source(site: Site, camera: CameraConfig) -> Source:
             password = path.read_text(encoding="utf-8").strip()
         except OSError as error:
             raise UserError(f"credential {entry.id}: {path} cannot be read: {error.strerror}") from None
-    return Source(camera.source, entry.username, password, certificate)
+    return Source(url, entry.username, password, certificate)
 
 
 def stream_of(device: Source) -> Future[Source]:
