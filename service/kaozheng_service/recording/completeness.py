@@ -8,9 +8,10 @@ from datetime import datetime
 from typing import Any
 
 from sqlalchemy import select
+from sqlalchemy.orm import joinedload
 
 from kaozheng_service.clock import now, to_text
-from kaozheng_service.database import Gap, Segment, Take, Window
+from kaozheng_service.database import Gap, Healing, Segment, Take, Window
 from kaozheng_service.errors import UserError
 from kaozheng_service.recording.gaps import BETWEEN_TAKES_S, EDGE_S, Span, holes
 from kaozheng_service.station import Station
@@ -22,10 +23,14 @@ VERDICTS = ("incomplete_unexplained", "not_over", "incomplete_explained", "compl
 
 @dataclass(frozen=True, slots=True)
 class ExplainedGap:
+    """``healed_s`` of it have backfilled footage, from ``sources``; it stays a gap."""
+
     starts_at: datetime
     ends_at: datetime
     cause: str
     detail: str
+    healed_s: float = 0.0
+    sources: tuple[str, ...] = ()
 
     @property
     def seconds(self) -> float:
@@ -34,7 +39,10 @@ class ExplainedGap:
 
 @dataclass(frozen=True, slots=True)
 class CameraCompleteness:
-    """``recorded_s`` leaves out what gaps declare missing; ``unexplained_s`` are holes beyond tolerance."""
+    """``recorded_s`` leaves out what gaps declare missing; ``unexplained_s`` are holes beyond tolerance.
+
+    ``takes`` and ``recorded_s`` never hold backfilled footage: ``healed_s`` is a number of its own.
+    """
 
     camera_id: str
     expected_s: float
@@ -47,6 +55,10 @@ class CameraCompleteness:
     @property
     def explained_s(self) -> float:
         return sum(gap.seconds for gap in self.gaps)
+
+    @property
+    def healed_s(self) -> float:
+        return sum(gap.healed_s for gap in self.gaps)
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,9 +80,11 @@ class Completeness:
         share = 100 * recorded / expected if expected else 0.0
         gaps = sum(len(camera.gaps) for camera in self.cameras)
         unexplained = sum(camera.unexplained_s for camera in self.cameras)
+        healed = sum(camera.healed_s for camera in self.cameras)
+        afterwards = f" ({healed:.0f} s of them backfilled)" if healed else ""
         return (
             f"{len(self.cameras)} cameras, {share:.1f} % of {expected:.0f} camera-seconds recorded, "
-            f"{gaps} explained gaps, {unexplained:.0f} s unexplained"
+            f"{gaps} explained gaps{afterwards}, {unexplained:.0f} s unexplained"
         )
 
 
@@ -91,6 +105,11 @@ def window_completeness(station: Station, window_id: str) -> Completeness:
                     select(Gap)
                     .where(Gap.window_id == window_id, Gap.camera_id == camera)
                     .order_by(Gap.starts_at)
+                ).all(),
+                session.scalars(
+                    select(Healing)
+                    .where(Healing.window_id == window_id, Healing.camera_id == camera)
+                    .options(joinedload(Healing.take))
                 ).all(),
                 len(
                     session.scalars(
@@ -130,6 +149,7 @@ def completeness_json(result: Completeness) -> dict[str, Any]:
                 "expected_s": round(camera.expected_s, 3),
                 "recorded_s": round(camera.recorded_s, 3),
                 "explained_s": round(camera.explained_s, 3),
+                "healed_s": round(camera.healed_s, 3),
                 "unexplained_s": round(camera.unexplained_s, 3),
                 "takes": camera.takes,
                 "gaps": [
@@ -139,6 +159,8 @@ def completeness_json(result: Completeness) -> dict[str, Any]:
                         "seconds": round(gap.seconds, 3),
                         "cause": gap.cause,
                         "detail": gap.detail,
+                        "healed_s": round(gap.healed_s, 3),
+                        "healed_from": list(gap.sources),
                     }
                     for gap in camera.gaps
                 ],
@@ -149,7 +171,12 @@ def completeness_json(result: Completeness) -> dict[str, Any]:
 
 
 def _camera(
-    window: Window, camera_id: str, segments: Sequence[Segment], gaps: Sequence[Gap], takes: int
+    window: Window,
+    camera_id: str,
+    segments: Sequence[Segment],
+    gaps: Sequence[Gap],
+    healings: Sequence[Healing],
+    takes: int,
 ) -> CameraCompleteness:
     whole = Span(window.starts_at, window.ends_at)
     recorded = [Span(row.starts_at, row.ends_at) for row in segments]
@@ -160,7 +187,7 @@ def _camera(
     unexplained_s = sum(
         hole.seconds for hole in holes(whole, recorded + missing) if hole.seconds >= _tolerance_s(hole, whole)
     )
-    explained = tuple(ExplainedGap(gap.starts_at, gap.ends_at, gap.cause, gap.detail) for gap in gaps)
+    explained = tuple(_explained(gap, [row for row in healings if row.gap_id == gap.id]) for gap in gaps)
     if window.closed_leaf is None and now() < window.ends_at:
         verdict = "not_over"
     elif unexplained_s > 0 or window.closed_leaf is None or window.leaf is None:
@@ -168,6 +195,13 @@ def _camera(
     else:
         verdict = "incomplete_explained" if explained else "complete"
     return CameraCompleteness(camera_id, whole.seconds, recorded_s, unexplained_s, takes, explained, verdict)
+
+
+def _explained(gap: Gap, healings: Sequence[Healing]) -> ExplainedGap:
+    whole = Span(gap.starts_at, gap.ends_at)
+    healed_s = _inside(whole, [Span(row.starts_at, row.ends_at) for row in healings])
+    sources = tuple(sorted({row.take.source for row in healings}))
+    return ExplainedGap(gap.starts_at, gap.ends_at, gap.cause, gap.detail, healed_s, sources)
 
 
 def _tolerance_s(hole: Span, whole: Span) -> float:

@@ -13,6 +13,7 @@ from apscheduler.schedulers.background import BackgroundScheduler
 
 from kaozheng_service.clock import from_text, now, to_text
 from kaozheng_service.errors import UserError
+from kaozheng_service.recording import backfill
 from kaozheng_service.recording.causes import Cause
 from kaozheng_service.recording.durable import write_durably
 from kaozheng_service.recording.gaps import Span
@@ -38,6 +39,7 @@ class Daemon:
         self._supervisor: Supervisor | None = None
         self._lease: Lease | None = None
         self._watcher: Watcher | None = None
+        self._backfiller: backfill.Backfiller | None = None
         self._started_at: datetime | None = None
         self._beat_at = 0.0
 
@@ -62,6 +64,17 @@ class Daemon:
             coalesce=True,
             misfire_grace_time=None,
         )
+        self._backfiller = backfill.Backfiller(self._station)
+        # In a thread of its own: hashing what was fetched never delays a recorder.
+        self._scheduler.add_job(
+            self._backfill,
+            "interval",
+            args=(self._backfiller,),
+            seconds=backfill.TICK_S,
+            max_instances=1,
+            coalesce=True,
+            misfire_grace_time=None,
+        )
         self._scheduler.start()
         self._watcher = Watcher(self._station)
         self._watcher.start()
@@ -76,6 +89,9 @@ class Daemon:
         if self._scheduler is not None:
             self._scheduler.shutdown(wait=True)
             self._scheduler = None
+        if self._backfiller is not None:
+            self._backfiller.release()
+            self._backfiller = None
         if self._supervisor is not None:
             if not leave_children:
                 self._supervisor.stop_recorders(Cause.STOPPED_BY_OPERATOR, for_good=False)
@@ -97,6 +113,12 @@ class Daemon:
                 self._beat(supervisor)
         except Exception:
             logger.exception("a tick of the daemon failed; the next one tries again")
+
+    def _backfill(self, backfiller: backfill.Backfiller) -> None:
+        try:
+            backfiller.tick()
+        except Exception:
+            logger.exception("backfilling failed; the next tick tries again")
 
     def _beat(self, supervisor: Supervisor) -> None:
         beat = {
