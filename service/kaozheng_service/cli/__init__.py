@@ -9,11 +9,13 @@ import structlog
 from kaozheng_coverage.errors import CoverageError
 from kaozheng_vision.errors import VisionError
 
+from kaozheng_service.cli.backfill_command import backfill
 from kaozheng_service.cli.calibrate_commands import calibrate
 from kaozheng_service.cli.card_check_command import check_cards
 from kaozheng_service.cli.commands import app
 from kaozheng_service.errors import ServiceError, UserError
 
+app.command()(backfill)
 app.command()(calibrate)
 app.command("cards-check")(check_cards)
 

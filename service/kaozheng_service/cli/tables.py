@@ -17,9 +17,11 @@ from rich.table import Table
 
 from kaozheng_service.config.site import Site
 from kaozheng_service.disputes.found import FindResult, FoundCamera
+from kaozheng_service.disputes.timeline import State
 from kaozheng_service.disputes.verify import Report
 from kaozheng_service.inspection.result import RoomInspection
-from kaozheng_service.recording.completeness import Completeness
+from kaozheng_service.recording.backfill import GapBackfill
+from kaozheng_service.recording.completeness import Completeness, ExplainedGap
 
 console = Console()
 
@@ -196,7 +198,10 @@ def print_completeness(result: Completeness) -> None:
         "camera", "verdict", "recorded", "takes", "gaps", title=f"window {escape(result.window_id)}"
     )
     for camera in result.cameras:
-        gaps = [f"{gap.starts_at:%H:%M:%S} UTC, {gap.seconds:.1f} s: {gap.cause}" for gap in camera.gaps]
+        gaps = [
+            f"{gap.starts_at:%H:%M:%S} UTC, {gap.seconds:.1f} s: {gap.cause}{_healed_words(gap)}"
+            for gap in camera.gaps
+        ]
         table.add_row(
             escape(camera.camera_id),
             camera.verdict.replace("_", " "),
@@ -206,6 +211,26 @@ def print_completeness(result: Completeness) -> None:
         )
     console.print(table)
     console.print(result.summary(), soft_wrap=True)
+
+
+def _healed_words(gap: ExplainedGap) -> str:
+    return f"; {gap.healed_s:.1f} s backfilled from {', '.join(gap.sources)}" if gap.healed_s else ""
+
+
+def print_backfill(window_id: str, results: list[GapBackfill]) -> None:
+    """Gap by gap what was fetched afterwards, and why the rest was not."""
+    table = Table("camera", "gap", "cause", "backfilled", "state", "why", title=f"window {escape(window_id)}")
+    for one in results:
+        length_s = (one.ends_at - one.starts_at).total_seconds()
+        table.add_row(
+            escape(one.camera_id),
+            f"{one.starts_at:%H:%M:%S} UTC, {length_s:.1f} s",
+            one.cause,
+            f"{one.healed_s:.1f} s",
+            one.state.replace("_", " "),
+            escape(one.reason),
+        )
+    console.print(table)
 
 
 def print_found(site: Site, result: FindResult) -> None:
@@ -230,13 +255,21 @@ def print_found(site: Site, result: FindResult) -> None:
             moment = nearest.at.astimezone(site.zone)
             console.print(f"nearest footage {word}: {escape(nearest.camera_id)} at {moment:%F %T}")
     if not result.found:
-        console.print("[yellow]No camera that sees it recorded that moment.[/yellow]")
+        came = any(camera.at_moment is State.BACKFILLED for camera in result.cameras)
+        console.print(
+            "[yellow]No camera that sees it recorded that moment"
+            f"{'; footage of it was fetched afterwards' if came else ''}.[/yellow]"
+        )
 
 
 def _file(camera: FoundCamera) -> str:
     for segment in camera.segments:
         if segment.offset_s is not None:
             return f"{segment.path} at {segment.offset_s:.1f} s"
+    for one in camera.backfilled:
+        if one.segment.offset_s is not None:
+            known = f"backfilled from {one.source}, known to {one.uncertainty_s:g} s"
+            return f"{one.segment.path} at {one.segment.offset_s:.1f} s ({known})"
     return "; ".join(f"gap: {gap.cause}" for gap in camera.gaps)
 
 

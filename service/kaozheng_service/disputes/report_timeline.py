@@ -21,7 +21,7 @@ _THINNEST = 1.5
 
 @dataclass(frozen=True, slots=True)
 class Bar:
-    """``kind`` is recorded, gap or unexplained; ``mark`` is the gap's number in the table, "" if it has none."""
+    """``kind`` is recorded, gap, backfilled or unexplained; ``mark`` is a gap's number in the table, else ""."""
 
     kind: str
     x: float
@@ -38,12 +38,16 @@ class Tick:
 
 @dataclass(frozen=True, slots=True)
 class CameraLine:
-    """One camera's strip. ``recorded_s`` and ``missing_s`` are within the range; ``unexplained`` are spans."""
+    """One camera's strip. ``recorded_s`` and ``missing_s`` are within the range; ``unexplained`` are spans.
+
+    ``backfilled_s`` of what is missing have footage that came afterwards.
+    """
 
     camera: str
     bars: tuple[Bar, ...]
     recorded_s: float
     missing_s: float
+    backfilled_s: float
     unexplained: tuple[Span, ...]
 
 
@@ -87,6 +91,15 @@ def _line(selection: Selection, camera: str, span: Span, gaps: Sequence[Record],
         for number, gap in enumerate(gaps, 1)
         if gap.camera == camera
     ]
+    healed = [part for part in selection.of_kind("gap.healed", camera) if part.meets(span)]
+    bars += [
+        Bar(
+            "backfilled",
+            *_place(_clip(part.span, span), span),
+            f"补录 {_times(part.span, zone)} {part['take'].rpartition('/')[2]}",
+        )
+        for part in healed
+    ]
     unexplained = []
     for window in selection.of_kind("window.expected"):
         if camera in window["cameras"] and window.meets(span):
@@ -100,6 +113,7 @@ def _line(selection: Selection, camera: str, span: Span, gaps: Sequence[Record],
         tuple(bars),
         _covered_s(recorded, span),
         _covered_s([_clip(gap.span, span) for gap in gaps if gap.camera == camera], span),
+        _covered_s([_clip(part.span, span) for part in healed], span),
         tuple(unexplained),
     )
 
