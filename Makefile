@@ -4,7 +4,9 @@ VENV ?= .venv
 BIN = $(VENV)/bin
 WORKERS ?= auto
 
-.PHONY: demo test bench lint media clean
+.PHONY: install demo test bench lint media clean
+
+install: $(VENV)/.installed
 
 demo: $(VENV)/.installed
 	$(BIN)/kaozheng demo --out demo-out

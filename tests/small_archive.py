@@ -197,6 +197,17 @@ class SmallArchive:
                     "starts_at": begins,
                     "ends_at": begins + timedelta(seconds=segment_s),
                     "frames": FRAMES,
+                    "codec": codec,
+                    "width": 640,
+                    "height": 360,
+                    "run": 1,
+                    "step_s": 0.0,
+                    "boot": None,
+                    "boot_s": None,
+                    "clock": "synchronised",
+                    "clock_error_s": 0.01,
+                    "first_pts_s": index * segment_s,
+                    "last_pts_s": (index + 1) * segment_s - 0.04,
                 }
                 record = SegmentRecorded(
                     at=facts["ends_at"],
@@ -206,16 +217,12 @@ class SmallArchive:
                     **facts,
                 )
                 previous = digest
-                size = (640, 360)
                 session.add(
                     Segment(
                         take_id=take_id,
                         room_id=window.room_id,
                         camera_id=camera,
                         number=index + 1,
-                        codec=codec,
-                        width=size[0],
-                        height=size[1],
                         leaf=self.station.log.append(record),
                         **facts,
                     )

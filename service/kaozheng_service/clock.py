@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, tzinfo
 
 
 def now() -> datetime:
@@ -21,3 +21,13 @@ def from_text(text: str) -> datetime:
     if moment.tzinfo is None:
         raise ValueError(f"{text!r} has no time zone")
     return moment.astimezone(UTC)
+
+
+def moments_of(wall: datetime, zone: tzinfo) -> tuple[datetime, ...]:
+    """The moments at which clocks in ``zone`` show ``wall``: one; none or two about a clock change. Aware, in zone."""
+    earlier, later = (wall.replace(tzinfo=zone, fold=fold) for fold in (0, 1))
+    if earlier.utcoffset() == later.utcoffset():
+        return (earlier,)
+    if earlier.astimezone(UTC).astimezone(zone).replace(tzinfo=None) != wall:
+        return ()
+    return earlier, later

@@ -12,14 +12,21 @@ from typing import Any
 from sqlalchemy import (
     DateTime,
     Dialect,
+    Engine,
     ForeignKey,
     String,
     TypeDecorator,
     UniqueConstraint,
     create_engine,
     event,
+    inspect,
+    text,
 )
+from sqlalchemy.exc import OperationalError
 from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column, relationship, sessionmaker
+from sqlalchemy.schema import CreateIndex, CreateTable
+
+from kaozheng_service.errors import ServiceError
 
 
 class Utc(TypeDecorator[datetime]):
@@ -48,9 +55,12 @@ class Base(DeclarativeBase):
 class Window(Base):
     """A place and a time that must be recorded, on each camera of ``camera_ids``.
 
-    ``id`` is readable and unique, such as ``20241123-0900-9-201-theory``. ``kind`` is theory, practical,
-    activity, inspection or manual. ``starts_at`` to ``ends_at`` include pre- and post-roll; the exam's own
+    ``id`` is readable and unique, such as ``20241123-090000-9-201-theory``. ``kind`` is theory, practical, an
+    ``Activity``, inspection or manual. ``starts_at`` to ``ends_at`` include pre- and post-roll; the exam's own
     time, if any, is ``exam_starts_at`` to ``exam_ends_at``. ``leaf`` is the record of the expectation in the log.
+
+    ``origin`` is timetable, operator or, for what is recorded in the foreground, None; rows of version 0.1.0 have
+    None too. A window is never changed: one that is cancelled keeps its row, and what takes its place is another.
     """
 
     __tablename__ = "windows"
@@ -67,12 +77,26 @@ class Window(Base):
     exam_ends_at: Mapped[datetime | None]
     leaf: Mapped[int | None]
     closed_leaf: Mapped[int | None]
+    origin: Mapped[str | None]
+    cancelled_at: Mapped[datetime | None]
+    cancel_reason: Mapped[str | None]
+    cancelled_by: Mapped[str | None]
+    cancelled_leaf: Mapped[int | None]
 
     takes: Mapped[list[Take]] = relationship(back_populates="window", order_by="Take.number")
 
     @property
     def cameras(self) -> tuple[str, ...]:
         return tuple(self.camera_ids.split())
+
+    @property
+    def is_void(self) -> bool:
+        """Whether it was cancelled, and that signed, before it began: nothing had to be recorded."""
+        return (
+            self.cancelled_leaf is not None
+            and self.cancelled_at is not None
+            and self.cancelled_at <= self.starts_at
+        )
 
 
 class Take(Base):
@@ -102,7 +126,14 @@ class Take(Base):
 
 
 class Segment(Base):
-    """One closed and hashed file of a take: ``path`` from the archive on, ``number`` from 1 in its take."""
+    """One closed and hashed file of a take: ``path`` from the archive on, ``number`` from 1 in its take.
+
+    ``run`` counts the take's time runs from 1, a new one where our clock was set or the stream's own time jumped, by
+    ``step_s``. ``boot`` and ``boot_s`` are this boot of the machine and the segment's begin in s since then, None where
+    another process wrote it before the machine was restarted. ``clock`` is synchronised, unsynchronised or unknown,
+    with the kernel's ``clock_error_s``. ``first_pts_s`` and ``last_pts_s`` are the stream's own time stamps.
+    Rows of version 0.1.0 have none of these.
+    """
 
     __tablename__ = "segments"
     __table_args__ = (UniqueConstraint("take_id", "number"),)
@@ -121,6 +152,14 @@ class Segment(Base):
     codec: Mapped[str]
     width: Mapped[int]
     height: Mapped[int]
+    run: Mapped[int | None]
+    step_s: Mapped[float | None]
+    boot: Mapped[str | None]
+    boot_s: Mapped[float | None]
+    clock: Mapped[str | None]
+    clock_error_s: Mapped[float | None]
+    first_pts_s: Mapped[float | None]
+    last_pts_s: Mapped[float | None]
     leaf: Mapped[int | None] = mapped_column(index=True)
 
     take: Mapped[Take] = relationship(back_populates="segments")
@@ -262,16 +301,17 @@ class Mark(Base):
 
 
 class Alarm(Base):
-    """A fault of a camera's picture during a window, from when it was told until it was over.
+    """Something that keeps an exam from being recorded or seen, from when it was told until it was over.
 
-    ``kind`` is a ``Fault`` of the vision package. ``cleared_at`` is None while it lasts; ``ended`` says how it ended:
-    ``clear`` or ``window_ended``.
+    ``kind`` is a ``Fault`` of the vision package or an ``AlarmKind``. What is about no window has none, what is about
+    no camera or room an empty ``camera_id`` or ``room_id``. ``cleared_at`` is None while it lasts; ``ended`` says how
+    it ended: ``clear``, ``window_ended`` or, for what has no length, ``told``.
     """
 
     __tablename__ = "alarms"
 
     id: Mapped[int] = mapped_column(primary_key=True, autoincrement=True)
-    window_id: Mapped[str] = mapped_column(ForeignKey("windows.id"), index=True)
+    window_id: Mapped[str | None] = mapped_column(ForeignKey("windows.id"), index=True)
     room_id: Mapped[str] = mapped_column(index=True)
     camera_id: Mapped[str]
     kind: Mapped[str]
@@ -281,6 +321,38 @@ class Alarm(Base):
     ended: Mapped[str | None]
     leaf: Mapped[int | None]
     cleared_leaf: Mapped[int | None]
+
+
+class AlarmMessage(Base):
+    """One message of an alarm to one channel, kept until it was delivered or given up.
+
+    ``id`` is the same at every attempt, so that a receiver knows a repetition. ``body`` is the JSON that is sent,
+    byte for byte the same each time. ``state``: waiting, sent or given_up. ``error`` is why the last attempt failed.
+    """
+
+    __tablename__ = "alarm_messages"
+
+    number: Mapped[int] = mapped_column(primary_key=True, autoincrement=True)
+    id: Mapped[str] = mapped_column(unique=True)
+    alarm_id: Mapped[int] = mapped_column(ForeignKey("alarms.id"), index=True)
+    event: Mapped[str]  # raised, cleared or reminder
+    channel: Mapped[str] = mapped_column(index=True)
+    body: Mapped[str]
+    created_at: Mapped[datetime]
+    due_at: Mapped[datetime]
+    state: Mapped[str] = mapped_column(index=True)
+    attempts: Mapped[int]
+    sent_at: Mapped[datetime | None]
+    error: Mapped[str]
+
+
+class Pulse(Base):
+    """One row that is written every few seconds: whether the database can be written."""
+
+    __tablename__ = "pulse"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    at: Mapped[datetime]
 
 
 class Reference(Base):
@@ -316,7 +388,10 @@ Sessions = sessionmaker[Session]
 
 
 def open_database(path: Path) -> Sessions:
-    """A session factory on the SQLite file at ``path``, made with its tables if it is not there."""
+    """A session factory on the SQLite file at ``path``, made with its tables if it is not there.
+
+    A database of an earlier version gets the columns that it lacks. ServiceError where that cannot be done.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
     engine = create_engine(f"sqlite:///{path}", connect_args={"timeout": 30})
 
@@ -327,5 +402,66 @@ def open_database(path: Path) -> Sessions:
             cursor.execute(f"PRAGMA {pragma}")
         cursor.close()
 
+    _let_alarms_be_without_window(engine)
     Base.metadata.create_all(engine)
+    _add_missing_columns(engine)
     return sessionmaker(engine, expire_on_commit=False)
+
+
+def _add_missing_columns(engine: Engine) -> None:
+    """Columns that came after version 0.1.0 may all be empty, so that rows of before are whole without them."""
+    with engine.begin() as connection:
+        there = inspect(connection)
+        missing = [
+            (table, column)
+            for table in Base.metadata.sorted_tables
+            for column in table.columns
+            if column.name not in {one["name"] for one in there.get_columns(table.name)}
+        ]
+        for table, column in missing:
+            if not column.nullable:
+                raise ServiceError(
+                    f"{engine.url.database}: table {table.name} has no column {column.name}; "
+                    "it is not this program's database, or of a version that this one cannot read"
+                )
+            kind = column.type.compile(engine.dialect)
+            try:
+                connection.execute(text(f'ALTER TABLE "{table.name}" ADD COLUMN "{column.name}" {kind}'))
+            except OperationalError as error:  # another process, opening it at the same time, was first
+                if "duplicate column" not in str(error):
+                    raise
+
+
+def _let_alarms_be_without_window(engine: Engine) -> None:
+    """Alarms were once of cameras' pictures alone, and each had a window: make such a table anew, with its rows.
+
+    SQLite cannot loosen a column in place. All or nothing, and once, whoever opens the file at the same moment.
+    """
+    raw = engine.raw_connection()
+    try:
+        connection: Any = raw.driver_connection
+        columns = connection.execute("PRAGMA table_info(alarms)").fetchall()
+        if not any(name == "window_id" and required for _, name, _, required, _, _ in columns):
+            return
+        connection.execute("BEGIN IMMEDIATE")
+        columns = connection.execute("PRAGMA table_info(alarms)").fetchall()
+        if any(name == "window_id" and required for _, name, _, required, _, _ in columns):
+            indexes = connection.execute(
+                "SELECT name FROM sqlite_master WHERE type='index' AND tbl_name='alarms' AND sql IS NOT NULL"
+            ).fetchall()
+            for (name,) in indexes:
+                connection.execute(f'DROP INDEX "{name}"')
+            connection.execute("ALTER TABLE alarms RENAME TO alarms_of_windows")
+            table: Any = Alarm.__table__
+            connection.execute(str(CreateTable(table).compile(engine)))
+            for index in sorted(table.indexes, key=lambda one: str(one.name)):
+                connection.execute(str(CreateIndex(index).compile(engine)))
+            kept = ", ".join(name for _, name, *_ in columns if name in table.columns)
+            connection.execute(f"INSERT INTO alarms ({kept}) SELECT {kept} FROM alarms_of_windows")  # noqa: S608
+            connection.execute("DROP TABLE alarms_of_windows")
+        connection.commit()
+    except BaseException:
+        raw.rollback()
+        raise
+    finally:
+        raw.close()

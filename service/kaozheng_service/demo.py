@@ -29,7 +29,7 @@ from kaozheng_service.cli.tables import TaskBars
 from kaozheng_service.clock import now
 from kaozheng_service.config.geometry import room_cameras, room_geometry
 from kaozheng_service.config.site import Site, load_site
-from kaozheng_service.config.timetable import read_timetable, session_window
+from kaozheng_service.config.timetable import read_timetable
 from kaozheng_service.database import Alarm
 from kaozheng_service.disputes.export import ExportRequest, export_bag
 from kaozheng_service.disputes.find import find
@@ -38,6 +38,7 @@ from kaozheng_service.errors import ServiceError, UserError
 from kaozheng_service.inspection.inspect import inspect_rooms
 from kaozheng_service.inspection.references import accept_references, newest_inspection
 from kaozheng_service.recording.completeness import window_completeness
+from kaozheng_service.recording.plan import plan_windows
 from kaozheng_service.rehearsal import HOW_TO_INSTALL, RehearsalServer, gstreamer_python
 from kaozheng_service.station import Station, open_station
 
@@ -200,7 +201,7 @@ def _record_session(out: Path) -> list[Step]:
         f"第一考场 理论考试,{begins:%Y-%m-%d %H:%M:%S}-{ends:%H:%M:%S},{place},计算机程序设计员,三级,30,2,\n",
         encoding="utf-8-sig",
     )
-    window = session_window(site, read_timetable(out / "timetable.csv", site).sessions[0])
+    (window,) = plan_windows(site, read_timetable(out / "timetable.csv", site).sessions)
     port = _free_port()
     pages = f"http://127.0.0.1:{port}"
     with (out / "serve.log").open("wb") as log:
@@ -283,7 +284,7 @@ def _closed_windows(status: dict[str, Any]) -> set[str]:
 
 def _dispute(site: Site, out: Path) -> list[Step]:
     station = open_station(site)
-    window = session_window(site, read_timetable(out / "timetable.csv", site).sessions[0])
+    (window,) = plan_windows(site, read_timetable(out / "timetable.csv", site).sessions)
     moment = window.starts_at + timedelta(seconds=ROLL_S + EXAM_S / 2)
     found = find(station, ROOM, SEAT, moment)
     best = found.cameras[0] if found.cameras else None

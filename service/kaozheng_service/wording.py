@@ -24,6 +24,8 @@ from kaozheng_coverage.verdict import (
 from kaozheng_vision.diagnose import Diagnosis, Fault, Finding, Judgement
 from kaozheng_vision.failures import Failure
 
+from kaozheng_service.config.window_rules import Activity
+
 _PARTS = {
     Part.HEAD: "头部",
     Part.TORSO: "上身",
@@ -75,6 +77,7 @@ _GAP_CAUSES = {
     "service_not_running": "录像服务未运行",
     "late_start": "开始过晚",
     "disk_full": "磁盘空间不足",
+    "storage_failed": "存储无法写入",
     "stopped_by_operator": "人工停止",
     "unknown": "原因不明",
 }
@@ -84,6 +87,15 @@ _BACKFILLS = {
     "healed": "已补录",
     "partly": "部分补录",
     "given_up": "未能补录",
+}
+_ACTIVITIES = {
+    Activity.PAPER_SETTING: "命题",
+    Activity.PAPER_COLLECTION: "领取试卷",
+    Activity.MEETING: "考前会议",
+    Activity.WAITING: "候考",
+    Activity.SEALING: "密封答卷",
+    Activity.MARKING: "阅卷",
+    Activity.OTHER: "其他",
 }
 _FAULTS = {
     Fault.LOST: "无画面",
@@ -158,6 +170,10 @@ def gap_cause_name(cause: str) -> str:
 def backfill_name(state: str) -> str:
     """How far the backfilling of a gap has come. KeyError for another state."""
     return _BACKFILLS[state]
+
+
+def activity_name(activity: Activity) -> str:
+    return _ACTIVITIES[activity]
 
 
 def zone_name(kind: ZoneKind | str) -> str:

@@ -115,6 +115,20 @@ def bag(afternoon: Afternoon, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return out
 
 
+def test_each_dark_camera_was_one_alarm_that_ended_and_its_gap_was_told(afternoon):
+    done = afternoon.run("alarms", "list", "--json")
+    assert done.returncode == 0, done.stdout + done.stderr
+    alarms = json.loads(done.stdout)["alarms"]
+    for camera in CAMERAS:
+        of_camera = {one["kind"]: one for one in alarms if one["camera"] == camera}
+        assert {"no_footage", "gap"} <= set(of_camera)
+        assert [one["kind"] for one in alarms if one["camera"] == camera].count("no_footage") == 1
+        assert (of_camera["no_footage"]["ended"], of_camera["gap"]["ended"]) == ("clear", "told")
+        assert all(one["leaf"] is not None for one in of_camera.values())
+        raised = datetime.fromisoformat(of_camera["no_footage"]["from"])
+        assert timedelta(0) < raised - afternoon.dark_from < timedelta(seconds=12)
+
+
 def test_the_export_shows_two_takes_and_one_explained_gap_of_the_right_length(afternoon, bag):
     records = _records(bag)
     for camera in CAMERAS:
@@ -189,6 +203,7 @@ def _write_site(folder: Path, server: RehearsalServer) -> Path:
     for camera in data["rooms"][0]["cameras"]:
         camera["source"] = server.url(f"/{ROOM}/{camera['id']}")
     data["recording"] = {"pre_roll_min": 0.05, "post_roll_min": 0.05, "segment_s": 5}
+    data["alarms"] = {"after_s": 1, "gap_s": 1}
     path = folder / "site.yaml"
     path.write_text(yaml.safe_dump(data, allow_unicode=True), encoding="utf-8")
     return path

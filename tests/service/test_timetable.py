@@ -8,8 +8,9 @@ from pathlib import Path
 
 import pytest
 from kaozheng_service.config.site import load_site
-from kaozheng_service.config.timetable import read_timetable, session_window
+from kaozheng_service.config.timetable import read_timetable
 from kaozheng_service.errors import UserError
+from kaozheng_service.recording.plan import plan_windows
 
 DEMO = Path(__file__).resolve().parents[2] / "configs" / "demo"
 SITE = load_site(DEMO / "site.yaml")
@@ -25,7 +26,7 @@ def table(tmp_path: Path, *rows: str, encoding: str = "utf-8") -> Path:
 def test_a_session_is_recorded_from_an_hour_before_to_half_an_hour_after(tmp_path):
     path = table(tmp_path, "第一考场 理论考试,2024-11-23 09:00-11:00,9号楼201,计算机程序设计员,三级,30,2,")
     (session,) = read_timetable(path, SITE).sessions
-    window = session_window(SITE, session)
+    (window,) = plan_windows(SITE, [session])
     assert window.starts_at == datetime(2024, 11, 23, 0, 0, tzinfo=UTC)
     assert window.ends_at == datetime(2024, 11, 23, 3, 30, tzinfo=UTC)
     assert window.id == "20241123-090000-9-201-theory"
@@ -67,7 +68,7 @@ def test_two_exams_in_one_room_at_once_are_refused(tmp_path):
         "一,2024-11-23 09:00-11:00,9号楼201,,,,,",
         "二,2024-11-23 10:30-12:00,9号楼201,,,,,",
     )
-    with pytest.raises(UserError, match="overlaps line 2"):
+    with pytest.raises(UserError, match=r"overlaps .*timetable.csv:2 in room"):
         read_timetable(path, SITE)
 
 

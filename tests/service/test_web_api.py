@@ -83,6 +83,20 @@ def test_alarms_stand_in_the_status_on_their_cameras_line_and_in_what_is_found(
     assert client.get("/api/v1/status?day=2024-11-24").json()["alarms"] == []
 
 
+def test_an_alarm_of_the_whole_site_stands_on_the_page_with_its_next_step(
+    session: tuple[Any, str], client: TestClient
+) -> None:
+    archive, _ = session
+    with archive.station.sessions.begin() as rows:
+        rows.add(Alarm(room_id="", camera_id="", kind="disk_low", detail="可用 0.5 GB", raised_at=now()))
+    (alarm,) = client.get("/api/v1/status").json()["alarms"]
+    assert (alarm["window"], alarm["room"], alarm["camera"], alarm["picture"]) == (None, None, None, False)
+    text = client.get("/").text
+    assert "磁盘空间不足" in text
+    assert "请转走旧批次" in text
+    assert "全考点" in text
+
+
 def test_status_of_a_day_without_windows_names_the_next(session: tuple[Any, str], client: TestClient) -> None:
     archive, _ = session
     begins = now() + timedelta(days=3)

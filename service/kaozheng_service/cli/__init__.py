@@ -5,16 +5,20 @@ from __future__ import annotations
 import logging
 import sys
 
-import structlog
 from kaozheng_coverage.errors import CoverageError
 from kaozheng_vision.errors import VisionError
 
+from kaozheng_service.cli.alarm_commands import alarms_app
 from kaozheng_service.cli.backfill_command import backfill
 from kaozheng_service.cli.calibrate_commands import calibrate
 from kaozheng_service.cli.card_check_command import check_cards
 from kaozheng_service.cli.commands import app
+from kaozheng_service.cli.systemd_command import systemd_unit
 from kaozheng_service.errors import ServiceError, UserError
+from kaozheng_service.logs import configure_logs
 
+app.add_typer(alarms_app, name="alarms")
+app.command("systemd-unit")(systemd_unit)
 app.command()(backfill)
 app.command()(calibrate)
 app.command("cards-check")(check_cards)
@@ -25,10 +29,7 @@ def main() -> None:
     # Results go to standard output, so that they can be piped; what a part says while it works goes to the other.
     # The daemon says all; the other commands draw bars and tables of the same, so only their warnings are shown.
     level = logging.INFO if "serve" in sys.argv[1:2] else logging.WARNING
-    structlog.configure(
-        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
-        wrapper_class=structlog.make_filtering_bound_logger(level),
-    )
+    configure_logs(level=level)
     try:
         app()
     except (UserError, CoverageError, VisionError) as error:

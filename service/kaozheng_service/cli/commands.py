@@ -14,8 +14,11 @@ from kaozheng_coverage.verdict import Outcome
 from kaozheng_service.cli.card_commands import print_cards
 from kaozheng_service.cli.reference_commands import reference_app
 from kaozheng_service.cli.room_commands import room_app
+from kaozheng_service.cli.timetable_commands import timetable_app
+from kaozheng_service.cli.window_commands import window_app
 from kaozheng_service.config.site import RoomConfig, Site, load_room, load_site
 from kaozheng_service.errors import UserError
+from kaozheng_service.logs import LogFormat, configure_logs
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -26,6 +29,8 @@ app = typer.Typer(
 
 app.add_typer(room_app, name="room")
 app.add_typer(reference_app, name="reference")
+app.add_typer(timetable_app, name="timetable")
+app.add_typer(window_app, name="window")
 app.command("cards")(print_cards)
 
 ConfigOption = Annotated[Path, typer.Option("--config", "-c", help="the site file", envvar="KAOZHENG_SITE")]
@@ -132,10 +137,17 @@ def serve(
     host: Annotated[
         str, typer.Option(help="address to listen on; anyone who reaches it sees footage")
     ] = "127.0.0.1",
+    log_format: Annotated[
+        LogFormat,
+        typer.Option(
+            "--log-format", help="console for people, json for programs: a line an event, times in UTC"
+        ),
+    ] = LogFormat.CONSOLE,
 ) -> None:
     """Run the recording daemon, the pages and the API until stopped. Recorders go on if this process dies."""
     from kaozheng_service.cli.serving import serve_site
 
+    configure_logs(log_format)
     serve_site(load_site(config), host=host, port=port)
 
 

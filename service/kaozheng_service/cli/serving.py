@@ -3,36 +3,62 @@
 from __future__ import annotations
 
 import os
+import signal
 import socket
+from types import FrameType
 
 import structlog
 import uvicorn
+from sqlalchemy import select
 
+from kaozheng_service.alarms.conditions import Snapshot
 from kaozheng_service.clock import now
 from kaozheng_service.config.site import Site
-from kaozheng_service.config.timetable import read_timetable, session_window
+from kaozheng_service.database import Window
 from kaozheng_service.errors import UserError
+from kaozheng_service.notify import Notifier
 from kaozheng_service.recording.daemon import Daemon
-from kaozheng_service.recording.windows import register_windows
+from kaozheng_service.recording.timetable_import import Change, State, import_timetable, preview_timetable
+from kaozheng_service.recording.timetable_notice import clear_notice, write_notice
+from kaozheng_service.redaction import redacted
 from kaozheng_service.station import Station, open_station
 from kaozheng_service.web.app import create_app
 
 log = structlog.get_logger()
 
+BY = "kaozheng serve"
+
 
 def serve_site(site: Site, *, host: str, port: int) -> None:
     """Run until SIGINT or SIGTERM; recorders that run then go on and are adopted at the next start."""
+    # The web server hands SIGTERM on once its requests are answered; by default that would end us on the spot.
+    signal.signal(signal.SIGTERM, _end)
     with _listening(host, port) as pages:
         station = open_station(site)
-        register_timetable(station)
-        daemon = Daemon(station)
+        take_in_timetable(station)
+        notifier = Notifier()
+        daemon = Daemon(station, on_tick=lambda snapshot: notifier.alive(_status(snapshot)))
         daemon.start()
+        notifier.ready()
         log.info("recording by timetable", pages="http://{}:{}".format(*pages.getsockname()[:2]))
-        server = uvicorn.Server(uvicorn.Config(create_app(station), log_level="warning", access_log=False))
+        server = uvicorn.Server(uvicorn.Config(create_app(station), log_config=None, access_log=False))
         try:
             server.run(sockets=[pages])
         finally:
+            notifier.stopping()
             daemon.stop(leave_children=True)
+
+
+def _end(_signal: int, _frame: FrameType | None) -> None:
+    raise SystemExit(0)
+
+
+def _status(snapshot: Snapshot) -> str:
+    """One line for `systemctl status`."""
+    if snapshot.failure:
+        return f"the recording loop fails: {redacted(snapshot.failure)}"
+    flowing = sum(one.flows for one in snapshot.cameras)
+    return f"recording {flowing} of {len(snapshot.cameras)} cameras"
 
 
 def _listening(host: str, port: int) -> socket.socket:
@@ -44,17 +70,51 @@ def _listening(host: str, port: int) -> socket.socket:
         raise UserError(f"{host}:{port}: {why}; name another address with --host and --port") from None
 
 
-def register_timetable(station: Station) -> None:
-    """Log every window of the timetable that is not over yet as expected."""
+def take_in_timetable(station: Station) -> None:
+    """Expect what is new in the site file's timetable; what it changes is told, and left to a person.
+
+    Raises
+    ------
+    UserError : the timetable is faulty and nothing is expected yet; else the service runs, and says so loudly
+    """
     site = station.site
     if site.timetable is None:
-        log.warning("no timetable in the site file; nothing will be recorded by itself")
+        log.warning("no timetable in the site file; what is recorded is what was imported or added")
+        clear_notice(station)
         return
-    timetable = read_timetable(site.folder / site.timetable, site)
-    for warning in timetable.warnings:
+    path = site.folder / site.timetable
+    try:
+        preview = preview_timetable(station, path)
+    except UserError as error:
+        if not _expects_something(station):
+            raise
+        _tell(station, str(site.timetable), str(error).splitlines())
+        return
+    for warning in preview.warnings:
         log.warning("timetable", warning=warning)
-    windows = [session_window(site, session) for session in timetable.sessions]
-    ahead = [window for window in windows if window.ends_at > now()]
-    if len(ahead) < len(windows):
-        log.info("sessions that are over", count=len(windows) - len(ahead))
-    register_windows(station, ahead)
+    done = import_timetable(station, preview, BY, only_new=True)
+    log.info("timetable", expected_anew=len(done.expected), unchanged=len(preview.of(State.UNCHANGED)))
+    left = preview.of(State.CHANGED, State.GONE)
+    if left:
+        _tell(station, str(site.timetable), [_sentence(change) for change in left])
+    else:
+        clear_notice(station)
+
+
+def _tell(station: Station, file: str, lines: list[str]) -> None:
+    for line in lines:
+        log.error("the timetable is not what is expected; what was stored is recorded", what=line)
+    log.error(f"look at it with: kaozheng timetable preview {file}; then kaozheng timetable import {file}")
+    write_notice(station, file, lines)
+
+
+def _sentence(change: Change) -> str:
+    if change.state is State.GONE:
+        return f"{change.stored_id}: {change.window.title}: no longer in the timetable"
+    return f"{change.stored_id}: {change.window.title}: differs in {', '.join(change.differs)}"
+
+
+def _expects_something(station: Station) -> bool:
+    with station.sessions() as session:
+        ahead = select(Window.id).where(Window.ends_at > now(), Window.cancelled_at.is_(None)).limit(1)
+        return session.scalars(ahead).first() is not None

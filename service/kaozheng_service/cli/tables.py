@@ -15,6 +15,8 @@ from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
+from kaozheng_service.alarms.listing import Listed
+from kaozheng_service.alarms.words import alarm_name
 from kaozheng_service.config.site import Site
 from kaozheng_service.disputes.found import FindResult, FoundCamera
 from kaozheng_service.disputes.timeline import State
@@ -250,6 +252,14 @@ def print_found(site: Site, result: FindResult) -> None:
             escape(_file(camera)),
         )
     console.print(table)
+    for window in result.windows:
+        if window.cancellation is not None:
+            on = window.cancellation.at.astimezone(site.zone)
+            when = "before it began" if window.cancellation.before_start else "after it had begun"
+            console.print(
+                f"window {escape(window.id)} was cancelled at {on:%F %T}, {when}: {escape(window.cancellation.reason)}",
+                soft_wrap=True,
+            )
     for word, nearest in (("before", result.before), ("after", result.after)):
         if nearest is not None:
             moment = nearest.at.astimezone(site.zone)
@@ -280,3 +290,32 @@ def print_verification(report: Report) -> None:
     findings: tuple[Any, ...] = tuple(report.findings)
     for finding in findings:
         console.print(f"- {escape(finding.message)}", soft_wrap=True)
+
+
+def print_alarms(site: Site, found: list[Listed]) -> None:
+    """Alarms with what became of their messages."""
+    if not found:
+        console.print("no alarms")
+        return
+    table = Table(box=None)
+    for name in ("no.", "from", "to", "room", "camera", "alarm", "detail", "messages"):
+        table.add_column(name)
+    for one in found:
+        alarm = one.alarm
+        until = alarm.cleared_at.astimezone(site.zone).strftime("%H:%M:%S") if alarm.cleared_at else "lasts"
+        waiting = sum(message.state == "waiting" for message in one.messages)
+        lost = sum(message.state == "given_up" for message in one.messages)
+        sent = sum(message.state == "sent" for message in one.messages)
+        counts = ((sent, "sent"), (waiting, "waiting"), (lost, "given up"))
+        cells = (
+            str(alarm.id),
+            alarm.raised_at.astimezone(site.zone).strftime("%Y-%m-%d %H:%M:%S"),
+            "-" if alarm.ended == "told" else until,
+            alarm.room_id or "-",
+            alarm.camera_id or "-",
+            f"{alarm_name(alarm.kind, site.alarms.language)} ({alarm.kind})",
+            alarm.detail,
+            ", ".join(f"{count} {word}" for count, word in counts if count) or "-",
+        )
+        table.add_row(*(escape(cell) for cell in cells))
+    console.print(table)

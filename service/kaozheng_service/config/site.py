@@ -22,6 +22,7 @@ from pydantic import (
     model_validator,
 )
 
+from kaozheng_service.config.alarms import Alarms
 from kaozheng_service.config.cameras import CameraConfig
 from kaozheng_service.config.document import Document, FileError
 from kaozheng_service.config.drawing_map import DrawingMap
@@ -36,6 +37,7 @@ from kaozheng_service.config.fields import (
     Point2,
     Polygon,
 )
+from kaozheng_service.config.window_rules import SESSION_ROOM, WindowPlan
 from kaozheng_service.errors import UserError
 
 
@@ -235,10 +237,16 @@ class Site(Part_):
     name: str
     timezone: str = "Asia/Shanghai"
     drawing: DrawingMap | None = Field(default=None, description="what the layers of a DXF plan hold")
-    timetable: Path | None = Field(default=None, description="the 考场安排表 as CSV, relative to this file")
+    timetable: Path | None = Field(
+        default=None, description="the 考场安排表, Excel (.xlsx) or CSV, relative to this file"
+    )
+    windows: WindowPlan = Field(
+        default=WindowPlan(), description="what is recorded beside the sessions of the timetable"
+    )
     batch: str | None = Field(default=None, description="the certification batch (认定批次) now running")
     storage: Storage = Storage()
     recording: Recording = Recording()
+    alarms: Alarms = Alarms()
     credentials: list[Credential] = Field(default_factory=list)
     profiles: list[ProfileEntry] = Field(default_factory=list)
     buildings: list[Building] = Field(default_factory=list)
@@ -326,7 +334,7 @@ def load_room(path: Path) -> RoomConfig:
 def _cross_faults(site: Site) -> list[tuple[tuple[str | int, ...], str]]:
     """What only the whole file shows: repeated names, and names of things that are not there."""
     faults: list[tuple[tuple[str | int, ...], str]] = []
-    names: dict[str, str] = {}
+    names: dict[str, str] = {SESSION_ROOM: "of each session, in the rules of `windows`"}
     buildings = {building.id for building in site.buildings}
     credentials = {credential.id for credential in site.credentials}
     for number, room in enumerate(site.rooms):
@@ -351,6 +359,12 @@ def _cross_faults(site: Site) -> list[tuple[tuple[str | int, ...], str]]:
             if kept is not None and kept not in credentials:
                 place_of = ("rooms", number, "cameras", place, "playback", "credential")
                 faults.append((place_of, f"no credential {kept!r} in credentials; add it there"))
+    for number, rule in enumerate(site.windows.rules):
+        if rule.room not in names:
+            known = ", ".join([SESSION_ROOM, *(room.id for room in site.rooms)])
+            faults.append(
+                (("windows", "rules", number, "room"), f"no room {rule.room!r}; write one of {known}")
+            )
     return faults
 
 

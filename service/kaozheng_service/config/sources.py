@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import threading
 from concurrent.futures import Future
 from datetime import datetime
@@ -15,8 +14,8 @@ from kaozheng_vision.source import Source
 
 from kaozheng_service.config.cameras import CameraConfig
 from kaozheng_service.config.playback import PlaybackEntry
+from kaozheng_service.config.secrets import read_secret
 from kaozheng_service.config.site import Site
-from kaozheng_service.errors import UserError
 
 # A device on the same network answers within 0.1 s; one that does not in this time is asked again later.
 DEVICE_TIMEOUT_S = 5.0
@@ -43,18 +42,9 @@ def _with_login(site: Site, url: str, credential: str | None, pinned: Path | Non
     if credential is None:
         return Source(url, certificate=certificate)
     entry = site.credential(credential)
-    if entry.password_env is not None:
-        password = os.environ.get(entry.password_env)
-        if password is None:
-            raise UserError(
-                f"credential {entry.id}: the environment variable {entry.password_env} is not set"
-            )
-    else:
-        path = site.folder / str(entry.password_file)
-        try:
-            password = path.read_text(encoding="utf-8").strip()
-        except OSError as error:
-            raise UserError(f"credential {entry.id}: {path} cannot be read: {error.strerror}") from None
+    password = read_secret(
+        f"credential {entry.id}", site.folder, env=entry.password_env, file=entry.password_file
+    )
     return Source(url, entry.username, password, certificate)
 
 

@@ -1,15 +1,14 @@
-"""Faults of a camera's picture on the timeline: when each was told, and until when it lasted."""
+"""Alarms on the timeline: when each was told, and until when it lasted."""
 
 from __future__ import annotations
 
 from datetime import datetime
 from typing import Any
 
-from kaozheng_vision.diagnose import Fault
 from sqlalchemy import or_, select
 from sqlalchemy.orm import Session
 
-from kaozheng_service import wording
+from kaozheng_service.alarms.words import alarm_name, is_picture, next_step
 from kaozheng_service.clock import to_text
 from kaozheng_service.database import Alarm
 
@@ -33,13 +32,15 @@ def alarms_within(
 
 
 def alarm_json(alarm: Alarm) -> dict[str, Any]:
-    """As in the find and the status schema; ``to`` is null while it lasts."""
+    """As in the find and the status schema; ``to`` is null while it lasts, and so is what it is not about."""
     return {
         "window": alarm.window_id,
-        "room": alarm.room_id,
-        "camera": alarm.camera_id,
+        "room": alarm.room_id or None,
+        "camera": alarm.camera_id or None,
         "kind": alarm.kind,
-        "words": wording.fault_name(Fault(alarm.kind)) if alarm.kind in set(Fault) else alarm.kind,
+        "picture": is_picture(alarm.kind),
+        "words": alarm_name(alarm.kind),
+        "next_step": next_step(alarm.kind),
         "detail": alarm.detail,
         "from": to_text(alarm.raised_at),
         "to": to_text(alarm.cleared_at) if alarm.cleared_at is not None else None,

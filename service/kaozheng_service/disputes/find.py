@@ -26,6 +26,7 @@ from kaozheng_service.disputes.moment import parse_moment
 from kaozheng_service.disputes.sight import SeatSight, room_seats, seat_sights
 from kaozheng_service.disputes.timeline import State, camera_timeline
 from kaozheng_service.errors import UserError
+from kaozheng_service.recording.completeness import cancellation_of
 from kaozheng_service.station import Station
 
 __all__ = ["UnknownNameError", "find", "find_json", "known_room", "parse_moment"]
@@ -290,6 +291,7 @@ def _windows(
             ends_at=row.ends_at,
             exam_starts_at=row.exam_starts_at,
             exam_ends_at=row.exam_ends_at,
+            cancellation=cancellation_of(row),
         )
         for row in rows
     )

@@ -11,6 +11,7 @@ from kaozheng_service.database import Alarm
 from kaozheng_service.disputes.alarms import alarm_json
 from kaozheng_service.disputes.sight import SeatSight
 from kaozheng_service.disputes.timeline import State, Stretch
+from kaozheng_service.recording.completeness import Cancellation, cancellation_json
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +70,7 @@ class FoundWindow:
     ends_at: datetime
     exam_starts_at: datetime | None
     exam_ends_at: datetime | None
+    cancellation: Cancellation | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,6 +155,7 @@ def find_json(result: FindResult) -> dict[str, Any]:
                 "to": to_text(window.ends_at),
                 "exam_from": _text(window.exam_starts_at),
                 "exam_to": _text(window.exam_ends_at),
+                "cancelled": cancellation_json(window.cancellation),
             }
             for window in result.windows
         ],

@@ -6,7 +6,7 @@ import re
 from datetime import UTC, date, datetime, tzinfo
 from zoneinfo import ZoneInfo
 
-from kaozheng_service.clock import now
+from kaozheng_service.clock import moments_of, now
 from kaozheng_service.errors import UserError
 
 _CLOCK = re.compile(r"\d{1,2}:\d{2}(:\d{2}(\.\d+)?)?")
@@ -47,14 +47,14 @@ def parse_moment(text: str, timezone: ZoneInfo | str, *, today: date | None = No
 
 def _at_the_site(wall: datetime, zone: tzinfo, written: str) -> datetime:
     """``wall`` with ``zone``, refused where a clock change makes it name no moment or two."""
-    earlier, later = (wall.replace(tzinfo=zone, fold=fold) for fold in (0, 1))
-    if earlier.utcoffset() == later.utcoffset():
-        return earlier
-    if earlier.astimezone(UTC).astimezone(zone).replace(tzinfo=None) != wall:
+    moments = moments_of(wall, zone)
+    if not moments:
         raise UserError(
             f"the time {written!r} does not exist in {zone}: the clock was put forward over it; {_FORMS}"
         )
-    first, second = (moment.isoformat(timespec="seconds") for moment in (earlier, later))
+    if len(moments) == 1:
+        return moments[0]
+    first, second = (moment.isoformat(timespec="seconds") for moment in moments)
     raise UserError(
         f"the time {written!r} comes twice in {zone}: the clock was put back; write {first} or {second}"
     )

@@ -71,6 +71,7 @@ def report_html(
             room=room,
             claim=claim,
             windows=selection.of_kind("window.expected"),
+            cancelled={record["window"]: record for record in selection.of_kind("window.cancelled")},
             lines=camera_lines(whole, claim.cameras, claim.span, gaps, zone),
             ticks=ticks(claim.span, zone),
             gaps=gaps,

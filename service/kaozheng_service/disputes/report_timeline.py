@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta, tzinfo
 
 from kaozheng_service.disputes.selection import Selection
-from kaozheng_service.disputes.standalone.completeness import INSIDE, holes
+from kaozheng_service.disputes.standalone.completeness import INSIDE, holes, void_windows
 from kaozheng_service.disputes.standalone.records import Record, Span
 from kaozheng_service.wording import gap_cause_name
 
@@ -101,8 +101,9 @@ def _line(selection: Selection, camera: str, span: Span, gaps: Sequence[Record],
         for part in healed
     ]
     unexplained = []
+    void = void_windows(list(selection.records))
     for window in selection.of_kind("window.expected"):
-        if camera in window["cameras"] and window.meets(span):
+        if camera in window["cameras"] and window.meets(span) and window["window"] not in void:
             covered = [record.span for record in (*footage, *explained)]
             unexplained += [
                 hole for hole in holes(_clip(window.span, span), covered) if hole[1] - hole[0] > INSIDE

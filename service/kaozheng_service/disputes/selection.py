@@ -76,6 +76,15 @@ def select_footage(station: Station, room_id: str, camera_ids: Sequence[str], sp
                 f"no camera named here had to record room {room_id} between {to_text(span[0])} and {to_text(span[1])}; "
                 "look the moment up with: kaozheng find"
             )
+        if all(window.is_void for window in windows):
+            raise UserError(
+                "; ".join(
+                    f"window {window.id} was cancelled at {to_text(window.cancelled_at or window.starts_at)}, "
+                    f"before it began: {window.cancel_reason}"
+                    for window in windows
+                )
+                + "; there is no footage to export"
+            )
         ids = [window.id for window in windows]
         takes = session.scalars(
             select(Take).where(Take.window_id.in_(ids), Take.camera_id.in_(camera_ids))
@@ -92,6 +101,7 @@ def select_footage(station: Station, room_id: str, camera_ids: Sequence[str], sp
     leaves += [(row.leaf, f"segment {row.number} of take {row.take_id}") for row in rows]
     leaves += came.leaves
     closings = [window.closed_leaf for window in windows] + [take.closed_leaf for take in takes]
+    closings += [window.cancelled_leaf for window in windows]
     leaves += [(leaf, "") for leaf in closings if leaf is not None]
     records = {index: _record(station.log, index) for index in sorted({_signed(*leaf) for leaf in leaves})}
     footage = [_footage(row, records) for row in rows if row.starts_at < span[1] and row.ends_at > span[0]]

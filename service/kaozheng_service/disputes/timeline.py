@@ -28,6 +28,7 @@ class State(StrEnum):
     GAP = "gap"  # not recorded, with a signed cause
     UNEXPLAINED = "unexplained"  # had to be recorded, is neither recorded nor explained
     UPCOMING = "upcoming"
+    CANCELLED = "cancelled"  # a window asked for it, and was cancelled before it began
     NOT_EXPECTED = "not_expected"  # no window asked for it
 
 
@@ -67,9 +68,10 @@ def camera_timeline(
     segments that follow one another by number count as unbroken: a take is one uninterrupted run. A take that is open
     counts as far as its file grows: where no byte came for longer than the site's ``silence_s``, the line says so.
     """
-    windows = [
+    asked = [
         window for window in _windows(session, room_id, starts_at, ends_at) if camera_id in window.cameras
     ]
+    windows = [window for window in asked if not window.is_void]
     layers = [
         *_recorded(session, room_id, camera_id, starts_at, ends_at),
         *_writing(station, session, room_id, camera_id, present),
@@ -77,6 +79,11 @@ def camera_timeline(
         *_gaps(session, room_id, camera_id, starts_at, ends_at),
         *(Stretch(State.UNEXPLAINED, window.starts_at, min(window.ends_at, present)) for window in windows),
         *(Stretch(State.UPCOMING, max(window.starts_at, present), window.ends_at) for window in windows),
+        *(
+            Stretch(State.CANCELLED, window.starts_at, window.ends_at, detail=window.cancel_reason or "")
+            for window in asked
+            if window.is_void
+        ),
         Stretch(State.NOT_EXPECTED, starts_at, ends_at),
     ]
     return tuple(_flatten(layers, starts_at, ends_at))

@@ -13,7 +13,7 @@ from sqlalchemy.orm import Session
 from kaozheng_service.clock import now, to_text
 from kaozheng_service.database import BackfilledSegment, BackfilledTake, Gap, Healing, Segment, Take, Window
 from kaozheng_service.disputes.standalone.backfilled import check_healing
-from kaozheng_service.disputes.standalone.completeness import check_take, check_windows
+from kaozheng_service.disputes.standalone.completeness import check_take, check_windows, is_backdated
 from kaozheng_service.disputes.standalone.files import Progress, hash_file
 from kaozheng_service.disputes.standalone.findings import Findings, Report
 from kaozheng_service.disputes.standalone.records import Record, parse_record
@@ -129,7 +129,10 @@ class _Rows:
         """Rows that name no record of the log, in words."""
         for table in (Segment, BackfilledSegment):
             yield from self._session.scalars(select(table.path).where(table.leaf.is_(None)))
-        for other in self._session.scalars(select(Window).where(Window.leaf.is_(None))):
+        unsigned = Window.leaf.is_(None) | (
+            Window.cancelled_at.is_not(None) & Window.cancelled_leaf.is_(None)
+        )
+        for other in self._session.scalars(select(Window).where(unsigned)):
             yield f"window {other.id}"
         for gap in self._session.scalars(select(Gap).where(Gap.leaf.is_(None))):
             yield f"gap {gap.camera_id} {to_text(gap.starts_at)}"
@@ -153,6 +156,7 @@ class _Rows:
 
 _LEAVES: dict[str, Any] = {
     "window.expected": Window.leaf,
+    "window.cancelled": Window.cancelled_leaf,
     "window.closed": Window.closed_leaf,
     "take.opened": Take.leaf,
     "take.closed": Take.closed_leaf,
@@ -189,8 +193,10 @@ class _Check:
     windows: dict[str, list[Record]] = field(default_factory=dict)
     gaps: dict[int, Record] = field(default_factory=dict)
     backfills: dict[str, list[Record]] = field(default_factory=dict)
+    latest: str = ""  # the latest moment at which a record was written down, so far
 
     def take_in(self, record: Record, rows: _Rows) -> None:
+        before, self.latest = self.latest, max(self.latest, str(record.body.get("at", "")))
         if record.kind not in _LEAVES:
             return
         row = rows.of(record)
@@ -206,6 +212,10 @@ class _Check:
             self._take_in_backfilled(record)
             return
         window = self.windows.setdefault(str(record["window"]), [])
+        if record.kind == "window.cancelled" and is_backdated(record, window, before):
+            facts = {"at": to_text(record.times["at"]), "reason": record["reason"]}
+            self.found.add("cancelled_backdated", window=record["window"], **facts)
+            return
         window.append(record)
         if record.kind == "segment":
             self.segments += 1
@@ -298,7 +308,11 @@ def _agree(record: Record, row: Row) -> bool:
     names = {"room": "room_id", "camera": "camera_id", "window": "window_id", "take": "take_id"}
     ids = {Window: {"window": "id"}, Take: {"take": "id"}, BackfilledTake: {"take": "id"}}
     names |= ids.get(type(row), {})
+    if record.kind == "window.cancelled":
+        names |= {"reason": "cancel_reason", "by": "cancelled_by", "at": "cancelled_at"}
     skipped = {"kind", "at", "previous", "takes", "gaps", "cameras"}
+    if record.kind == "window.cancelled":
+        skipped -= {"at"}
     if record.kind in ("take.closed", "backfill.closed"):
         skipped |= {"segments", "last"}
         names |= {"cause": "end_cause", "detail": "end_detail"}
@@ -307,8 +321,8 @@ def _agree(record: Record, row: Row) -> bool:
         if name in skipped or not hasattr(row, attribute):
             continue
         stored = getattr(row, attribute)
-        if (
-            to_text(stored) if isinstance(stored, datetime) else (stored if stored is not None else "")
-        ) != signed:
+        if isinstance(stored, datetime):
+            stored = to_text(stored)
+        if stored != signed and not (stored is None and signed == ""):
             return False
     return record.kind != "window.expected" or list(getattr(row, "cameras", ())) == record["cameras"]

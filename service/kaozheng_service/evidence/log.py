@@ -59,6 +59,8 @@ class EvidenceLog:
         self._offsets = folder / "offsets"
         self._checkpoint = folder / "checkpoint"
         self._thread = threading.Lock()
+        # How many records this process could not append, for whoever watches it.
+        self.failures = 0
         folder.mkdir(parents=True, exist_ok=True)
         with self._alone():
             self._recover()
@@ -75,6 +77,13 @@ class EvidenceLog:
     def append(self, record: Record) -> int:
         """Add ``record`` and return its index once it is on the disk."""
         line = canonical(record.to_json())
+        try:
+            return self._append(line)
+        except BaseException:
+            self.failures += 1
+            raise
+
+    def _append(self, line: bytes) -> int:
         with self._alone():
             size = self.size
             if _length(self._entries) != self._end(size):

@@ -42,6 +42,19 @@ class WindowExpected(Record):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class WindowCancelled(Record):
+    """From ``at`` on this window is not to be recorded. Written after it began, it excuses nothing of before or after:
+    what is missing then needs its gap.
+    """
+
+    kind: ClassVar[str] = "window.cancelled"
+    window: str
+    room: str
+    reason: str
+    by: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class TakeOpened(Record):
     kind: ClassVar[str] = "take.opened"
     take: str
@@ -53,7 +66,10 @@ class TakeOpened(Record):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SegmentRecorded(Record):
-    """``number`` counts from 1 in the take; ``previous`` is the sha256 of the segment before it, "" for the first."""
+    """``number`` counts from 1 in the take; ``previous`` is the sha256 of the segment before it, "" for the first.
+
+    ``run`` to ``last_pts_s`` tell how it was dated, as the database's ``Segment`` says; None where that is not known.
+    """
 
     kind: ClassVar[str] = "segment"
     take: str
@@ -68,6 +84,17 @@ class SegmentRecorded(Record):
     starts_at: datetime
     ends_at: datetime
     frames: int
+    codec: str
+    width: int
+    height: int
+    run: int | None
+    step_s: float | None
+    boot: str | None
+    boot_s: float | None
+    clock: str | None
+    clock_error_s: float | None
+    first_pts_s: float | None
+    last_pts_s: float | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -206,7 +233,10 @@ class Marked(Record):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AlarmRaised(Record):
-    """A fault of a camera's picture was told. ``alarm`` is a fault's name and ``detail`` what was measured."""
+    """A fault was told. ``alarm`` names it and ``detail`` says what was measured.
+
+    ``window``, ``room`` and ``camera`` are "" where it is about more than one.
+    """
 
     kind: ClassVar[str] = "alarm.raised"
     window: str
@@ -219,7 +249,7 @@ class AlarmRaised(Record):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AlarmCleared(Record):
-    """``ended`` is ``clear`` or ``window_ended``."""
+    """``ended`` is ``clear``, ``window_ended``, or ``told`` for what has no length."""
 
     kind: ClassVar[str] = "alarm.cleared"
     window: str

@@ -180,7 +180,10 @@ def _due(station: Station, present: datetime) -> tuple[Gap, PlaybackEntry] | Non
 def _is_recording(station: Station, present: datetime) -> bool:
     """Whether a window is recorded now, or begins in a moment."""
     query = select(Window.id).where(
-        Window.starts_at <= present + HEADWAY, Window.ends_at > present, Window.closed_leaf.is_(None)
+        Window.starts_at <= present + HEADWAY,
+        Window.ends_at > present,
+        Window.closed_leaf.is_(None),
+        Window.cancelled_leaf.is_(None),
     )
     with station.sessions() as session:
         return session.scalars(query.limit(1)).first() is not None
@@ -229,4 +232,8 @@ def _lease(station: Station) -> Lease | None:
 
 
 def _disk_is_low(station: Station) -> bool:
-    return shutil.disk_usage(station.archive).free < station.site.storage.reserve_gb * GB
+    """True too where the archive cannot be asked: recording has an alarm for that, and a fetch would only fail."""
+    try:
+        return shutil.disk_usage(station.archive).free < station.site.storage.reserve_gb * GB
+    except OSError:
+        return True

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import random
 import time
 from concurrent.futures import Future
@@ -17,7 +16,7 @@ from kaozheng_vision.source import Source
 from kaozheng_service.config.sources import camera_source, stream_of
 from kaozheng_service.database import Take, Window
 from kaozheng_service.errors import ServiceError
-from kaozheng_service.recording.causes import Cause
+from kaozheng_service.recording.causes import Cause, storage_error
 from kaozheng_service.recording.gaps import Circumstances, Span, explain_gaps
 from kaozheng_service.recording.take import Outcome, Run, begin_run, resume_run
 from kaozheng_service.station import Station
@@ -40,22 +39,30 @@ _DEVICE_CAUSES = {
 }
 
 
+def footage_folder(station: Station, window: Window, camera_id: str) -> Path:
+    """Where the takes of a camera's window lie."""
+    local_day = window.starts_at.astimezone(station.site.zone).date().isoformat()
+    return station.archive / local_day / window.room_id / camera_id / window.id
+
+
 class CameraKeeper:
     """Called from one thread. ``settled`` when nothing more will be added to this camera's window."""
 
     def __init__(self, station: Station, window: Window, camera_id: str, unwatched: Span | None) -> None:
         self.camera_id = camera_id
         self.settled = False
+        # Why nothing is recorded, as far as the last attempt or run told; None while all is well.
+        self.trouble: tuple[Cause, str] | None = None
         self._station = station
         self._window = window
         self._unwatched = unwatched
-        local_day = window.starts_at.astimezone(station.site.zone).date().isoformat()
-        self._folder = station.archive / local_day / window.room_id / camera_id / window.id
+        self._folder = footage_folder(station, window, camera_id)
         self._failures: list[tuple[Cause, str]] = []
         self._tries = 0
         self._not_before = 0.0
         self._begun_at = 0.0
         self._stopped: Cause | None = None
+        self._stop_detail = ""
         self._given_up = False
         self._audio_codec = "copy"
         self._asked: Future[Source] | None = None
@@ -66,6 +73,11 @@ class CameraKeeper:
     def run(self) -> Run | None:
         """The run that is going on."""
         return self._runs[-1] if self._runs else None
+
+    @property
+    def is_stopped(self) -> bool:
+        """Whether it was told to record no more."""
+        return self._stopped is not None
 
     def tick(self, present: datetime, *, refusal: str | None) -> None:
         """Do what is due now. ``refusal`` is why no recorder may be started, if so."""
@@ -88,14 +100,16 @@ class CameraKeeper:
         elif self._stopped is not None:
             return
         elif refusal is not None:
-            if (Cause.DISK_FULL, refusal) not in self._failures:
-                self._failures.append((Cause.DISK_FULL, refusal))
+            self.trouble = (Cause.DISK_FULL, refusal)
+            if self.trouble not in self._failures:
+                self._failures.append(self.trouble)
         elif time.monotonic() >= self._not_before:
             self._begin()
 
-    def stop(self, cause: Cause, *, for_good: bool) -> None:
+    def stop(self, cause: Cause, *, for_good: bool, detail: str = "") -> None:
         """End the recorder and start none; ``for_good`` settles the rest of the window as missing for ``cause``."""
         self._stopped = cause
+        self._stop_detail = detail or "recording was stopped before the window ended"
         self._given_up = for_good
         for run in self._runs:
             run.stop(cause)
@@ -118,9 +132,11 @@ class CameraKeeper:
         except StreamError as error:
             self._fail(_DEVICE_CAUSES.get(error.failure, Cause.UNKNOWN), str(error))
             return
-        except (ServiceError, VisionError, OSError) as error:
-            full = isinstance(error, OSError) and error.errno == errno.ENOSPC
-            self._fail(Cause.DISK_FULL if full else Cause.UNKNOWN, str(error))
+        except OSError as error:
+            self._fail(storage_error(error), str(error))
+            return
+        except (ServiceError, VisionError) as error:
+            self._fail(Cause.UNKNOWN, str(error))
             return
         self._runs.append(run)
         self._begun_at = time.monotonic()
@@ -135,11 +151,14 @@ class CameraKeeper:
             return
         if not outcome.had_media:
             if self._stopped is None:
-                self._fail(
-                    Cause(outcome.cause) if outcome.cause in set(Cause) else Cause.UNKNOWN, outcome.detail
-                )
+                cause = Cause(outcome.cause) if outcome.cause in set(Cause) else Cause.UNKNOWN
+                self._fail(cause, outcome.detail)
+                if run.resumed:  # a service that is restarted over and over must not wait each time
+                    self._not_before = 0.0
             return
         self._audio_codec = run.intent.audio_codec
+        if outcome.cause in set(Cause):
+            self.trouble = (Cause(outcome.cause), outcome.detail)
         if time.monotonic() - self._begun_at >= STEADY_S:
             self._tries = 0
             self._not_before = 0.0
@@ -150,7 +169,8 @@ class CameraKeeper:
         logger.warning(
             "no recording", window=self._window.id, camera=self.camera_id, cause=cause.value, detail=detail
         )
-        self._failures.append((cause, detail))
+        self.trouble = (cause, detail)
+        self._failures.append(self.trouble)
         self._asked = None  # a device may give another address after it was restarted
         self._pause()
 
@@ -187,9 +207,7 @@ class CameraKeeper:
             times = "1 attempt" if len(self._failures) == 1 else f"{len(self._failures)} attempts"
             return Circumstances(self._unwatched, cause, f"{times} failed, the last: {detail}")
         if self._stopped is not None:
-            return Circumstances(
-                self._unwatched, self._stopped, "recording was stopped before the window ended"
-            )
+            return Circumstances(self._unwatched, self._stopped, self._stop_detail)
         return Circumstances(self._unwatched)
 
     def _left_runs(self) -> list[Run]:
@@ -200,6 +218,8 @@ class CameraKeeper:
                 take = session.get(Take, f"{self._window.id}/{self.camera_id}/{folder.name}")
             if take is None or take.closed_leaf is None:
                 run = resume_run(self._station, self._window, folder, self._mask)
+                if run is None:
+                    continue
                 self._audio_codec = run.intent.audio_codec
                 runs.append(run)
         return runs

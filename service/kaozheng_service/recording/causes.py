@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import re
 from enum import StrEnum
 
@@ -22,6 +23,7 @@ class Cause(StrEnum):
     SERVICE_NOT_RUNNING = "service_not_running"
     LATE_START = "late_start"  # connected only after the window had begun
     DISK_FULL = "disk_full"
+    STORAGE_FAILED = "storage_failed"  # the archive cannot be written, though it is not full
     STOPPED_BY_OPERATOR = "stopped_by_operator"
     UNKNOWN = "unknown"
 
@@ -30,6 +32,7 @@ WINDOW_ENDED = "window_ended"
 
 # As ffmpeg 9.0 words them against a real RTSP server: refused, wrong password, wrong path, stopped, killed.
 _DISK_FULL = re.compile(r"No space left on device|Disk quota exceeded")
+_STORAGE_FAILED = re.compile(r"Read-only file system|Stale file handle|Transport endpoint is not connected")
 _TIMED_OUT = re.compile(r"timed out|timeout", re.IGNORECASE)
 _NO_CONNECTION = (
     (re.compile(r"Connection refused"), Cause.CONNECTION_REFUSED),
@@ -47,6 +50,8 @@ def failure_to_open(errors: str) -> tuple[Cause, str]:
     """Why a recorder that brought no media ended. ``errors`` is its stderr, masked."""
     if _DISK_FULL.search(errors):
         return Cause.DISK_FULL, last_error(errors)
+    if _STORAGE_FAILED.search(errors):
+        return Cause.STORAGE_FAILED, last_error(errors)
     for pattern, cause in _NO_CONNECTION:
         if pattern.search(errors):
             return cause, last_error(errors)
@@ -58,6 +63,8 @@ def end_of_stream(errors: str, ended: Ended, *, same_boot: bool) -> tuple[Cause,
     said = last_error(errors)
     if _DISK_FULL.search(errors):
         return Cause.DISK_FULL, said
+    if _STORAGE_FAILED.search(errors):
+        return Cause.STORAGE_FAILED, said
     if not same_boot:
         return Cause.SERVICE_NOT_RUNNING, "the machine was restarted"
     if ended.status is not None and ended.status < 0:
@@ -67,6 +74,11 @@ def end_of_stream(errors: str, ended: Ended, *, same_boot: bool) -> tuple[Cause,
     if ended.status is None and not said:
         return Cause.RECORDER_DIED, "its process vanished without a word"
     return Cause.STREAM_LOST, said or "the stream ended"
+
+
+def storage_error(error: OSError) -> Cause:
+    """What kept a file from being written."""
+    return Cause.DISK_FULL if error.errno in (errno.ENOSPC, errno.EDQUOT) else Cause.STORAGE_FAILED
 
 
 def audio_cannot_be_copied(errors: str) -> bool:

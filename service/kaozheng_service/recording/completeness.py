@@ -18,7 +18,7 @@ from kaozheng_service.station import Station
 
 SCHEMA = "kaozheng/completeness/1"
 # From the worst to the best; the worst camera decides for the window.
-VERDICTS = ("incomplete_unexplained", "not_over", "incomplete_explained", "complete")
+VERDICTS = ("incomplete_unexplained", "not_over", "incomplete_explained", "complete", "cancelled")
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,8 +62,21 @@ class CameraCompleteness:
 
 
 @dataclass(frozen=True, slots=True)
+class Cancellation:
+    """When, why and by whom a window was cancelled. Only ``before_start`` it frees of recording."""
+
+    at: datetime
+    reason: str
+    by: str
+    leaf: int | None
+    before_start: bool
+
+
+@dataclass(frozen=True, slots=True)
 class Completeness:
-    """``verdict``: complete, incomplete_explained, incomplete_unexplained, or not_over while it may change."""
+    """``verdict``: complete, incomplete_explained, incomplete_unexplained, not_over while it may change, or cancelled,
+    where that was signed before the window began. One that was cancelled later is judged like any other.
+    """
 
     window_id: str
     room_id: str
@@ -72,9 +85,14 @@ class Completeness:
     closed: bool
     cameras: tuple[CameraCompleteness, ...]
     verdict: str
+    cancellation: Cancellation | None = None
 
     def summary(self) -> str:
         """One line: cameras, recorded of expected time, gaps."""
+        if self.verdict == "cancelled" and self.cancellation is not None:
+            return (
+                f"cancelled at {to_text(self.cancellation.at)}, before it began: {self.cancellation.reason}"
+            )
         expected = sum(camera.expected_s for camera in self.cameras)
         recorded = sum(camera.recorded_s for camera in self.cameras)
         share = 100 * recorded / expected if expected else 0.0
@@ -129,7 +147,33 @@ def window_completeness(station: Station, window_id: str) -> Completeness:
         verdict=min(
             (camera.verdict for camera in cameras), key=VERDICTS.index, default="incomplete_unexplained"
         ),
+        cancellation=cancellation_of(window),
     )
+
+
+def cancellation_of(window: Window) -> Cancellation | None:
+    """None for a window that stands."""
+    if window.cancelled_at is None:
+        return None
+    return Cancellation(
+        window.cancelled_at,
+        window.cancel_reason or "",
+        window.cancelled_by or "",
+        window.cancelled_leaf,
+        window.is_void,
+    )
+
+
+def cancellation_json(cancellation: Cancellation | None) -> dict[str, Any] | None:
+    if cancellation is None:
+        return None
+    return {
+        "at": to_text(cancellation.at),
+        "reason": cancellation.reason,
+        "by": cancellation.by,
+        "leaf": cancellation.leaf,
+        "before_start": cancellation.before_start,
+    }
 
 
 def completeness_json(result: Completeness) -> dict[str, Any]:
@@ -142,6 +186,7 @@ def completeness_json(result: Completeness) -> dict[str, Any]:
         "to": to_text(result.ends_at),
         "closed": result.closed,
         "verdict": result.verdict,
+        "cancelled": cancellation_json(result.cancellation),
         "cameras": [
             {
                 "id": camera.camera_id,
@@ -188,7 +233,9 @@ def _camera(
         hole.seconds for hole in holes(whole, recorded + missing) if hole.seconds >= _tolerance_s(hole, whole)
     )
     explained = tuple(_explained(gap, [row for row in healings if row.gap_id == gap.id]) for gap in gaps)
-    if window.closed_leaf is None and now() < window.ends_at:
+    if window.is_void:
+        verdict = "cancelled"
+    elif window.closed_leaf is None and now() < window.ends_at:
         verdict = "not_over"
     elif unexplained_s > 0 or window.closed_leaf is None or window.leaf is None:
         verdict = "incomplete_unexplained"

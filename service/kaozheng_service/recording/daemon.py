@@ -5,12 +5,19 @@ from __future__ import annotations
 import json
 import os
 import time
+from collections.abc import Callable
+from dataclasses import asdict, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import structlog
 from apscheduler.schedulers.background import BackgroundScheduler
 
+from kaozheng_service.alarms.book import AlarmBook
+from kaozheng_service.alarms.checks import Checks
+from kaozheng_service.alarms.conditions import Snapshot
+from kaozheng_service.alarms.desk import AlarmDesk, Sources
 from kaozheng_service.clock import from_text, now, to_text
 from kaozheng_service.errors import UserError
 from kaozheng_service.recording import backfill
@@ -33,13 +40,17 @@ STOP_S = 30.0
 class Daemon:
     """One a site. :meth:`start` returns at once; the work is done in a thread of its own."""
 
-    def __init__(self, station: Station) -> None:
+    def __init__(self, station: Station, *, on_tick: Callable[[Snapshot], None] | None = None) -> None:
+        """``on_tick`` is called after every tick that came to an end, well or not, in the loop's thread."""
         self._station = station
+        self._on_tick = on_tick
         self._scheduler: BackgroundScheduler | None = None
         self._supervisor: Supervisor | None = None
         self._lease: Lease | None = None
         self._watcher: Watcher | None = None
         self._backfiller: backfill.Backfiller | None = None
+        self._desk: AlarmDesk | None = None
+        self._snapshot = Snapshot(time.monotonic(), 0.0, (), 0, False)
         self._started_at: datetime | None = None
         self._beat_at = 0.0
 
@@ -52,6 +63,7 @@ class Daemon:
                 f"another daemon records this site already ({lock} is locked); stop that one first"
             )
         self._started_at = now()
+        self._snapshot = Snapshot(time.monotonic(), 0.0, (), 0, False)
         self._supervisor = Supervisor(self._station, unwatched=self._unwatched(self._started_at))
         self._scheduler = BackgroundScheduler(timezone=UTC)
         self._scheduler.add_job(
@@ -76,13 +88,21 @@ class Daemon:
             misfire_grace_time=None,
         )
         self._scheduler.start()
-        self._watcher = Watcher(self._station)
+        book = AlarmBook(self._station)
+        self._watcher = Watcher(self._station, book=book)
         self._watcher.start()
+        self._desk = AlarmDesk(
+            self._station, Sources(lambda: self._snapshot, self._watcher.trouble), book=book
+        )
+        self._desk.start()
 
     def stop(self, *, leave_children: bool = True) -> None:
         """End the daemon. Its recorders go on and are adopted at the next start; with ``leave_children`` False they
         are ended, and what is missing until the next start is signed as stopped by the operator.
         """
+        if self._desk is not None:
+            self._desk.stop()
+            self._desk = None
         if self._watcher is not None:
             self._watcher.stop()
             self._watcher = None
@@ -107,12 +127,24 @@ class Daemon:
             self._lease = None
 
     def _tick(self, supervisor: Supervisor) -> None:
+        begun_s = time.monotonic()
         try:
             supervisor.tick()
-            if time.monotonic() - self._beat_at >= BEAT_S:
+            ended_s = time.monotonic()
+            self._snapshot = Snapshot(
+                tick_at_s=ended_s,
+                tick_s=ended_s - begun_s,
+                cameras=tuple(supervisor.health()),
+                free_bytes=supervisor.free_bytes(),
+                disk_low=supervisor.disk_is_low(),
+            )
+            if ended_s - self._beat_at >= BEAT_S:
                 self._beat(supervisor)
-        except Exception:
+        except Exception as error:
             logger.exception("a tick of the daemon failed; the next one tries again")
+            self._snapshot = replace(self._snapshot, failure=f"{type(error).__name__}: {error}")
+        if self._on_tick is not None:
+            self._on_tick(self._snapshot)
 
     def _backfill(self, backfiller: backfill.Backfiller) -> None:
         try:
@@ -151,6 +183,21 @@ class Daemon:
             ],
             "free_bytes": supervisor.free_bytes(),
             "disk_low": supervisor.disk_is_low(),
+            "cameras": [
+                {
+                    "window": one.window,
+                    "room": one.room,
+                    "camera": one.camera,
+                    "flows": one.flows,
+                    "silent_s": round(one.silent_s, 1) if one.silent_s is not None else None,
+                    "cause": one.cause or None,
+                }
+                for one in self._snapshot.cameras
+            ],
+            "tick_s": round(self._snapshot.tick_s, 3),
+            "signing_errors": self._station.log.failures,
+            "watch": self._watcher.trouble() if self._watcher is not None else "",
+            "checks": _checks_json(self._desk.checked if self._desk is not None else None),
         }
         write_durably(self._path, json.dumps(beat, indent=1) + "\n")
         self._beat_at = time.monotonic()
@@ -166,3 +213,9 @@ class Daemon:
         except (OSError, ValueError, KeyError, TypeError):
             last = datetime.min.replace(tzinfo=UTC)
         return Span(last - timedelta(seconds=2 * BEAT_S) if last.year > 1 else last, present)
+
+
+def _checks_json(checks: Checks | None) -> dict[str, Any] | None:
+    if checks is None:
+        return None
+    return asdict(checks) | {"at": to_text(checks.at)}

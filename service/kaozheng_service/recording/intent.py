@@ -21,8 +21,9 @@ NAME = "take.json"
 class Intent:
     """``child`` is None from before the start until the pid is known; ``stopping`` why we ended it, if so.
 
-    ``clock_offset_s`` is our clock less the time since boot, at the start: where it differs later, the clock was
-    set meanwhile. ``notes`` go into the record that closes the take.
+    ``clock_offset_s`` is our clock less the time since boot, at the start or after the last step that was noticed:
+    where it differs, the clock was set. ``clock_step_s`` is by how much since the last segment that began a new time
+    run. ``notes`` go into the record that closes the take.
     """
 
     window: str
@@ -35,6 +36,7 @@ class Intent:
     child: Child | None = None
     stopping: str | None = None
     notes: tuple[str, ...] = ()
+    clock_step_s: float = 0.0
 
 
 def write_intent(folder: Path, intent: Intent) -> None:

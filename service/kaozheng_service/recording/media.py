@@ -26,7 +26,9 @@ class Hole:
 
 @dataclass(frozen=True, slots=True)
 class MediaFacts:
-    """``longest_group_s`` is the longest time between keyframes."""
+    """``first_pts_s`` and ``last_pts_s`` are the stream's own time stamps, s; ``longest_group_s`` is the longest time
+    between keyframes.
+    """
 
     frames: int
     duration_s: float
@@ -34,6 +36,8 @@ class MediaFacts:
     width: int
     height: int
     holes: tuple[Hole, ...]
+    first_pts_s: float
+    last_pts_s: float
     longest_group_s: float
 
 
@@ -76,7 +80,17 @@ def read_facts(path: Path) -> MediaFacts | None:
         if step - usual >= smallest
     )
     groups = [later - earlier for earlier, later in pairwise([*keyframes, times[0] + duration])]
-    return MediaFacts(len(times), duration, codec, width, height, holes, max(groups, default=duration))
+    return MediaFacts(
+        len(times),
+        duration,
+        codec,
+        width,
+        height,
+        holes,
+        times[0],
+        times[-1],
+        max(groups, default=duration),
+    )
 
 
 def sha256(path: Path) -> str:

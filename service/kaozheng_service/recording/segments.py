@@ -9,6 +9,7 @@ from __future__ import annotations
 import csv
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import structlog
 from sqlalchemy import select
@@ -18,7 +19,9 @@ from kaozheng_service.clock import now
 from kaozheng_service.database import Gap, Segment, Take
 from kaozheng_service.evidence.records import SegmentRecorded
 from kaozheng_service.ffmpeg import SEGMENT_LIST
+from kaozheng_service.machine_clock import clock_offset_s, clock_state
 from kaozheng_service.recording.causes import Cause
+from kaozheng_service.recording.child import boot_id
 from kaozheng_service.recording.durable import rename_durably
 from kaozheng_service.recording.gaps import gap_row, log_gaps
 from kaozheng_service.recording.ledger import append_once
@@ -36,6 +39,7 @@ def close_files(
     *,
     ended: bool,
     clock_step_s: float = 0.0,
+    same_boot: bool = True,
     in_doubt: bool = False,
 ) -> list[Segment]:
     """Close every finished file of ``take`` and return the new segments.
@@ -43,7 +47,8 @@ def close_files(
     Parameters
     ----------
     ended : the recorder is gone, so its last file is finished too
-    clock_step_s : by how much our clock was set since the take began, to name the cause of a jump in time
+    clock_step_s : by how much our clock was set since the last new time run, to name the cause of a jump in time
+    same_boot : the machine was not restarted since the take began
     in_doubt : this take may have been left in the middle by a process that died
     """
     folder = station.archive / take.folder
@@ -64,7 +69,17 @@ def close_files(
             rename_durably(path, folder / f"damaged-{number:05d}.mp4")
             continue
         added.append(
-            _add(station, take, clock, number, path, facts, cut_off=number == last, clock_step_s=clock_step_s)
+            _add(
+                station,
+                take,
+                clock,
+                number,
+                path,
+                facts,
+                cut_off=number == last,
+                clock_step_s=clock_step_s,
+                same_boot=same_boot,
+            )
         )
     if added or in_doubt:
         _log(station, take, in_doubt=in_doubt)
@@ -86,6 +101,7 @@ def _add(
     *,
     cut_off: bool,
     clock_step_s: float,
+    same_boot: bool,
 ) -> Segment:
     found = path.stat()
     digest = sha256(path)
@@ -126,12 +142,32 @@ def _add(
             codec=facts.codec,
             width=facts.width,
             height=facts.height,
+            run=((before.run or 1) if before is not None else 1) + bool(step_s),
+            step_s=round(step_s, 3),
+            first_pts_s=round(facts.first_pts_s, 6),
+            last_pts_s=round(facts.last_pts_s, 6),
+            **_dated(starts_at, None if step_s else before, same_boot=same_boot),
         )
         session.add(segment)
         session.add_all(_gaps(take, segment, before, facts, step_s, clock_step_s))
     if step_s:
         logger.warning("a new time run begins", take=take.id, segment=number, step_s=round(step_s, 3))
     return segment
+
+
+def _dated(starts_at: datetime, before: Segment | None, *, same_boot: bool) -> dict[str, Any]:
+    """How our clock stood when a segment was dated; ``before`` is the one before it in its time run, if any."""
+    state, boot, boot_s = clock_state(), boot_id(), None
+    if same_boot and before is not None and before.boot == boot and before.boot_s is not None:
+        boot_s = before.boot_s + (starts_at - before.starts_at).total_seconds()
+    elif same_boot:
+        boot_s = starts_at.timestamp() - clock_offset_s()
+    return {
+        "boot": boot if same_boot else None,
+        "boot_s": None if boot_s is None else round(boot_s, 3),
+        "clock": state.word,
+        "clock_error_s": state.error_s,
+    }
 
 
 def _gaps(
@@ -211,4 +247,15 @@ def _record(take: Take, row: Segment, previous: str) -> SegmentRecorded:
         starts_at=row.starts_at,
         ends_at=row.ends_at,
         frames=row.frames,
+        codec=row.codec,
+        width=row.width,
+        height=row.height,
+        run=row.run,
+        step_s=row.step_s,
+        boot=row.boot,
+        boot_s=row.boot_s,
+        clock=row.clock,
+        clock_error_s=row.clock_error_s,
+        first_pts_s=row.first_pts_s,
+        last_pts_s=row.last_pts_s,
     )

@@ -16,8 +16,9 @@ from sqlalchemy import func, select
 from kaozheng_service.clock import now
 from kaozheng_service.database import Gap, Take, Window
 from kaozheng_service.evidence.records import WindowClosed
-from kaozheng_service.recording.camera import CameraKeeper
+from kaozheng_service.recording.camera import CameraKeeper, footage_folder
 from kaozheng_service.recording.causes import Cause
+from kaozheng_service.recording.expectations import settle_windows
 from kaozheng_service.recording.gaps import Span
 from kaozheng_service.recording.leases import Lease, try_lease
 from kaozheng_service.recording.ledger import append_once
@@ -29,6 +30,8 @@ TICK_S = 1.0
 # Connecting to a camera took 1.1 s here over RTSP, ffmpeg's own probing included, and may take a slow camera
 # several: recorders start so long before their window, that it begins with a picture.
 LEAD_S = 8.0
+# A recorder that had been started for a window that was then cancelled is ended and settled within this.
+VOID_KEPT = timedelta(days=30)
 EXAM_KINDS = ("theory", "practical")
 GB = 1_000_000_000
 
@@ -42,6 +45,25 @@ class CameraState:
     take: str | None
     bytes: int
     last_segment_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class CameraHealth:
+    """Whether a camera of a window in our care is being recorded. ``silent_s`` is None where no recorder runs.
+
+    ``cause`` and ``detail`` tell why not, as far as it is known; ``stopped`` that an operator wanted it so.
+    """
+
+    window: str
+    room: str
+    camera: str
+    starts_at: datetime
+    ends_at: datetime
+    flows: bool
+    silent_s: float | None
+    cause: str
+    detail: str
+    stopped: bool
 
 
 class Supervisor:
@@ -65,7 +87,12 @@ class Supervisor:
     def tick(self) -> None:
         """Make it so. One camera's fault never keeps the others from being recorded."""
         present = now()
+        try:
+            settle_windows(self._station)
+        except Exception:
+            logger.exception("windows are not signed yet; the next tick tries again")
         self._take_over(present)
+        self._heed_cancellations()
         low = self.disk_is_low()
         if self._stopping is not None:
             cause, for_good = self._stopping
@@ -116,6 +143,34 @@ class Supervisor:
             if keeper.run is not None
         ]
 
+    def health(self) -> list[CameraHealth]:
+        """Every camera of every window in our care that is not settled."""
+        found = []
+        for window, keepers in self._keepers.values():
+            for keeper in keepers:
+                if keeper.settled:
+                    continue
+                run = keeper.run
+                flows = run is not None and run.flows
+                cause, detail = ("", "") if flows or keeper.trouble is None else keeper.trouble
+                if run is not None and run.take_id is not None and not flows:
+                    cause, detail = Cause.STALLED, ""
+                found.append(
+                    CameraHealth(
+                        window=window.id,
+                        room=window.room_id,
+                        camera=keeper.camera_id,
+                        starts_at=window.starts_at,
+                        ends_at=window.ends_at,
+                        flows=flows,
+                        silent_s=run.silent_s if run is not None else None,
+                        cause=str(cause),
+                        detail=detail,
+                        stopped=keeper.is_stopped,
+                    )
+                )
+        return found
+
     def is_idle(self) -> bool:
         """Whether no window is in this supervisor's care."""
         return not self._keepers
@@ -150,7 +205,10 @@ class Supervisor:
     def _take_over(self, present: datetime) -> None:
         """Take care of every window that is due and not closed, if no other process does."""
         query = select(Window).where(
-            Window.closed_leaf.is_(None), Window.starts_at <= present + timedelta(seconds=LEAD_S)
+            Window.closed_leaf.is_(None),
+            Window.starts_at <= present + timedelta(seconds=LEAD_S),
+            # What was cancelled before it began is never closed: not asked about for ever.
+            Window.cancelled_leaf.is_(None) | (Window.ends_at > present - VOID_KEPT),
         )
         if self._only is not None:
             query = query.where(Window.id == self._only)
@@ -158,7 +216,7 @@ class Supervisor:
             due = [
                 window
                 for window in session.scalars(query.order_by(Window.starts_at))
-                if window.id not in self._keepers and self.lease(window.id)
+                if window.id not in self._keepers and not self._is_nothing(window) and self.lease(window.id)
             ]
             for window in due:
                 session.refresh(window)  # closed by another process before the lease was ours?
@@ -171,6 +229,32 @@ class Supervisor:
                 CameraKeeper(self._station, window, camera, self._unwatched) for camera in window.cameras
             ]
             self._keepers[window.id] = (window, keepers)
+
+    def _is_nothing(self, window: Window) -> bool:
+        """Whether it was cancelled before it began, and no recorder of it had been started ahead of time."""
+        return window.is_void and not any(
+            footage_folder(self._station, window, camera).exists() for camera in window.cameras
+        )
+
+    def _heed_cancellations(self) -> None:
+        """End the recorders of windows that were cancelled meanwhile; what is missing of them is settled as stopped."""
+        if not self._keepers:
+            return
+        with self._station.sessions() as session:
+            cancelled = session.scalars(
+                select(Window).where(
+                    Window.id.in_(list(self._keepers)),
+                    Window.cancelled_leaf.is_not(None),
+                    Window.closed_leaf.is_(None),
+                )
+            ).all()
+        for row in cancelled:
+            for keeper in self._keepers[row.id][1]:
+                keeper.stop(
+                    Cause.STOPPED_BY_OPERATOR,
+                    for_good=True,
+                    detail=f"the window was cancelled: {row.cancel_reason}",
+                )
 
     def _close(self, window: Window) -> None:
         with self._station.sessions() as session:

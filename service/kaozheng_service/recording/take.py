@@ -13,6 +13,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import structlog
 from kaozheng_vision.source import Source
@@ -22,6 +23,7 @@ from kaozheng_service.clock import now
 from kaozheng_service.database import Segment, Take, Window
 from kaozheng_service.evidence.records import TakeClosed, TakeOpened
 from kaozheng_service.ffmpeg import SEGMENT_LIST, recording_command
+from kaozheng_service.machine_clock import clock_offset_s
 from kaozheng_service.recording.causes import (
     WINDOW_ENDED,
     Cause,
@@ -50,6 +52,8 @@ OWN_TAIL_S = 3.0
 # ffmpeg wrote its last fragment 0.13 s after SIGINT; then SIGTERM, then SIGKILL, each after so long.
 PATIENCE_S = 2.0
 ESCALATION = (signal.SIGINT, signal.SIGTERM, signal.SIGKILL)
+# A group of pictures is rarely longer; footage that did not grow for so long, or for two of the longest, is none.
+FLOW_S = 5.0
 # NTP slews below this in any tick; what is more was set.
 CLOCK_STEP_S = 0.5
 
@@ -92,7 +96,7 @@ def begin_run(
         number=number,
         planned_end=window.ends_at,
         spawned_at=rounded(present),
-        clock_offset_s=_clock_offset_s(),
+        clock_offset_s=clock_offset_s(),
         audio_codec=audio_codec,
     )
     write_intent(folder, intent)
@@ -111,8 +115,10 @@ def begin_run(
     return Run(station, window, folder, intent, source.mask, in_doubt=False)
 
 
-def resume_run(station: Station, window: Window, folder: Path, mask: Callable[[str], str]) -> Run:
-    """Take up a run that an earlier process began: adopt its recorder, or settle what a dead one left."""
+def resume_run(station: Station, window: Window, folder: Path, mask: Callable[[str], str]) -> Run | None:
+    """Take up a run that an earlier process began: adopt its recorder, or settle what a dead one left. None where that
+    process died before it started one.
+    """
     number = int(folder.name.rpartition("-")[2])
     intent = read_intent(folder)
     if intent is None:
@@ -123,11 +129,13 @@ def resume_run(station: Station, window: Window, folder: Path, mask: Callable[[s
             number=number,
             planned_end=window.ends_at,
             spawned_at=window.starts_at,
-            clock_offset_s=_clock_offset_s(),
+            clock_offset_s=clock_offset_s(),
             audio_codec="copy",
         )
     if intent.child is None:
         found = find_by_argument(str(folder / SEGMENT_LIST))
+        if found is None and not any(folder.glob("*.mp4")):
+            return None
         intent = replace(intent, child=found)
         write_intent(folder, intent)
     return Run(station, window, folder, intent, mask, in_doubt=True)
@@ -147,6 +155,7 @@ class Run:
         in_doubt: bool,
     ) -> None:
         self.outcome: Outcome | None = None
+        self.resumed = in_doubt
         self.intent = intent
         self.bytes = 0
         self.last_segment_at: datetime | None = None
@@ -162,6 +171,7 @@ class Run:
         self._seen = (0, 0)
         self._longest_group_s = 0.0
         self._heard_at = time.monotonic()
+        self._silent_s = 0.0
         self._synced_at = 0.0
         self._signals = 0
         self._signalled_at = 0.0
@@ -171,12 +181,22 @@ class Run:
         """None until media has come."""
         return self._take.id if self._take is not None else None
 
+    @property
+    def silent_s(self) -> float:
+        """For how long no media has come, in s."""
+        return time.monotonic() - self._heard_at
+
+    @property
+    def flows(self) -> bool:
+        """Whether media comes as it should: a group of pictures at a time."""
+        return self._take is not None and self.silent_s <= max(FLOW_S, 2 * self._longest_group_s)
+
     def tick(self, present: datetime) -> bool:
         """Do what is due; whether new segments were closed."""
         if self._ended is None:
             self._ended = poll(self.intent.child) if self.intent.child is not None else Ended(None)
-        self._look()
         self._watch_clock()
+        self._look()
         added = False
         if self._take is not None:
             segments = close_files(
@@ -184,10 +204,13 @@ class Run:
                 self._take,
                 self._clock,
                 ended=self._ended is not None,
-                clock_step_s=self._clock_step_s(),
+                clock_step_s=self.intent.clock_step_s,
+                same_boot=self.intent.child is None or self.intent.child.boot == boot_id(),
                 in_doubt=self._in_doubt,
             )
             self._in_doubt = False
+            if any(one.step_s for one in segments):
+                self._note(clock_step_s=0.0)
             if segments:
                 added = True
                 self.last_segment_at = segments[-1].ends_at
@@ -195,7 +218,7 @@ class Run:
             self._finish(self._ended)
         elif present >= self._window.ends_at + timedelta(seconds=TAIL_S):
             self.stop(WINDOW_ENDED)
-        elif time.monotonic() - self._heard_at > self._silence_limit_s():
+        elif self._silent_s > self._silence_limit_s():
             self.stop(Cause.STALLED)
         self._escalate()
         return added
@@ -203,8 +226,7 @@ class Run:
     def stop(self, cause: str) -> None:
         """Have the recorder end; several ticks later it has."""
         if self.intent.stopping is None:
-            self.intent = replace(self.intent, stopping=str(cause))
-            write_intent(self._folder, self.intent)
+            self._note(stopping=str(cause))
 
     def _escalate(self) -> None:
         child = self.intent.child
@@ -239,6 +261,8 @@ class Run:
             has_media = number > 1 or progress.fragments > 0 or progress.torn
         else:
             has_media = bool(numbered(self._folder, "seg") or numbered(self._folder, "damaged"))
+        # As of this look: a database that keeps us waiting after it is no silence of the camera's.
+        self._silent_s = time.monotonic() - self._heard_at
         if self._take is None and has_media:
             self._take = self._open_take()
 
@@ -250,19 +274,25 @@ class Run:
         return max(silence_s, 2 * self._longest_group_s)
 
     def _watch_clock(self) -> None:
-        step_s = self._clock_step_s()
-        if abs(step_s) >= CLOCK_STEP_S and not self.intent.notes:
+        child, intent = self.intent.child, self.intent
+        if child is None or child.boot != boot_id():
+            return
+        offset_s = clock_offset_s()
+        step_s = offset_s - intent.clock_offset_s
+        if abs(step_s) >= CLOCK_STEP_S:
             note = f"our clock was set by {step_s:+.1f} s"
             logger.warning(note, take=self.take_id)
             self._clock.restart()
-            self.intent = replace(self.intent, notes=(note,))
-            write_intent(self._folder, self.intent)
+            self._note(
+                clock_offset_s=offset_s,
+                clock_step_s=intent.clock_step_s + step_s,
+                notes=(*intent.notes, note),
+            )
 
-    def _clock_step_s(self) -> float:
-        child = self.intent.child
-        if child is None or child.boot != boot_id():
-            return 0.0
-        return _clock_offset_s() - self.intent.clock_offset_s
+    def _note(self, **changes: Any) -> None:
+        """Into ``take.json``, so that whoever comes after us knows it too."""
+        self.intent = replace(self.intent, **changes)
+        write_intent(self._folder, self.intent)
 
     def _open_take(self) -> Take:
         """The take's row, with its record; both may be there from an earlier process."""
@@ -354,8 +384,3 @@ class Run:
                 return self._mask(file.read().decode("utf-8", errors="replace"))
         except OSError:
             return ""
-
-
-def _clock_offset_s() -> float:
-    """Our clock less the time since boot; it changes when our clock is set."""
-    return time.time() - time.clock_gettime(time.CLOCK_BOOTTIME)

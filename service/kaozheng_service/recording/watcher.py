@@ -19,19 +19,19 @@ from multiprocessing import get_context
 import structlog
 from kaozheng_coverage.errors import CoverageError
 from kaozheng_coverage.lens import Lens
-from kaozheng_vision.diagnose import Diagnosis, Fault, Finding, Judgement, judge_looks
+from kaozheng_vision.diagnose import Diagnosis, Fault, Judgement, judge_looks
 from kaozheng_vision.watch import AlarmState, Change
 from sqlalchemy import select
 
 from kaozheng_service import wording
+from kaozheng_service.alarms.book import AlarmBook
+from kaozheng_service.alarms.kinds import CLEAR, WINDOW_ENDED, Subject
 from kaozheng_service.clock import now
 from kaozheng_service.config.cameras import CameraConfig
 from kaozheng_service.config.geometry import room_cameras
-from kaozheng_service.database import Alarm, Take, Window
+from kaozheng_service.database import Take, Window
 from kaozheng_service.errors import UserError
-from kaozheng_service.evidence.records import AlarmCleared, AlarmRaised
 from kaozheng_service.inspection.references import accepted_files
-from kaozheng_service.recording.ledger import append_once
 from kaozheng_service.recording.newest import Place
 from kaozheng_service.recording.segments import numbered
 from kaozheng_service.recording.watch_worker import Answer, Job, begin, judge
@@ -39,7 +39,6 @@ from kaozheng_service.station import Station
 
 logger = structlog.get_logger()
 
-CLEAR, WINDOW_ENDED = "clear", "window_ended"
 # No new picture for so long, or for three times the longest wait between two so far, is a lost one.
 LOST_AFTER_S = 10.0
 # A longer wait between two pictures is an interruption, not a rhythm.
@@ -86,13 +85,23 @@ class _Watched:
 class Watcher:
     """One a daemon. :meth:`start` returns at once; it works in a thread, and judges pixels in a process of its own."""
 
-    def __init__(self, station: Station, *, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self,
+        station: Station,
+        *,
+        clock: Callable[[], float] = time.monotonic,
+        book: AlarmBook | None = None,
+    ) -> None:
         self._station = station
         self._clock = clock
+        self._book = book or AlarmBook(station, clock=clock)
         self._watched: dict[tuple[str, str], _Watched] = {}
         self._stop = threading.Event()
         self._thread: threading.Thread | None = None
         self._pool: ProcessPoolExecutor | None = None
+        self._round_at_s = clock()
+        # Why the last process that judges pictures ended; empty once one answers.
+        self._broken = ""
 
     def start(self) -> None:
         self._thread = threading.Thread(target=self._run, name="watcher", daemon=True)
@@ -109,6 +118,14 @@ class Watcher:
         """The newest look at every camera that is being recorded; may be called from any thread."""
         return [one.newest for one in list(self._watched.values()) if one.newest is not None]
 
+    def trouble(self) -> str:
+        """Why pictures are not judged now; empty while they are. May be called from any thread."""
+        if self._thread is not None and not self._thread.is_alive():
+            return "the watching thread has ended"
+        if self._clock() - self._round_at_s > ANSWER_S + 3 * self._station.site.recording.watch_s:
+            return f"no camera was looked at for {self._clock() - self._round_at_s:.0f} s"
+        return self._broken
+
     def _run(self) -> None:
         every_s = self._station.site.recording.watch_s
         while not self._stop.wait(every_s):
@@ -120,6 +137,10 @@ class Watcher:
     def tick(self, present: datetime) -> None:
         """Judge every camera that should be recording now, once."""
         self._take_stock(present)
+        self._round_at_s = self._clock()
+        if not self._watched:
+            self._broken = ""
+        self._book.resume()
         # One after the other: there is one process, and whose picture ends it is then known.
         for one in list(self._watched.values()):
             if self._stop.is_set():
@@ -130,6 +151,7 @@ class Watcher:
                 logger.exception("watching a camera failed; the next round tries again", camera=one.camera.id)
 
     def _look_at(self, one: _Watched) -> None:
+        self._round_at_s = self._clock()
         if self._clock() < one.not_before_s:
             self._learn(one, None)
             return
@@ -141,14 +163,17 @@ class Watcher:
         with self._station.sessions() as session:
             running = session.scalars(
                 select(Window).where(
-                    Window.starts_at <= present, Window.ends_at > present, Window.closed_leaf.is_(None)
+                    Window.starts_at <= present,
+                    Window.ends_at > present,
+                    Window.closed_leaf.is_(None),
+                    Window.cancelled_at.is_(None),
                 )
             ).all()
-            left = session.scalars(select(Alarm).where(Alarm.cleared_at.is_(None))).all()
+        left = self._book.open_alarms(set(Fault))
         due = {(window.id, camera): window for window in running for camera in window.cameras}
         for alarm in left:
             if (alarm.window_id, alarm.camera_id) not in due:
-                self._clear(alarm, present, WINDOW_ENDED)
+                self._book.clear_alarm(alarm.id, present, WINDOW_ENDED)
         self._watched = {key: one for key, one in self._watched.items() if key in due}
         for key, window in due.items():
             if key not in self._watched:
@@ -156,7 +181,7 @@ class Watcher:
                 if watched is None:
                     continue
                 for alarm in left:
-                    if (alarm.window_id, alarm.camera_id) == key and alarm.kind in set(Fault):
+                    if (alarm.window_id, alarm.camera_id) == key:
                         watched.state.active[Fault(alarm.kind)] = self._clock()
                 self._watched[key] = watched
 
@@ -207,13 +232,16 @@ class Watcher:
             # Spawned, not forked: a fork would copy locks that the daemon's other threads hold.
             self._pool = ProcessPoolExecutor(1, mp_context=get_context("spawn"), initializer=begin)
         try:
-            return self._pool.submit(judge, job).result(ANSWER_S)
+            answer = self._pool.submit(judge, job).result(ANSWER_S)
+            self._broken = ""
+            return answer
         except (BrokenProcessPool, TimeoutError) as error:
             logger.error(
                 "judging a picture ended its process; a new one is begun",
                 camera=one.camera.id,
                 why=str(error),
             )
+            self._broken = f"judging a picture of {one.camera.id} ended its process: {error or 'no answer'}"
             self._drop_pool()
             one.not_before_s = self._clock() + SPARED_S
             return None
@@ -253,7 +281,9 @@ class Watcher:
         for change in one.state.update(at_s, diagnosis):
             try:
                 if change.raised:
-                    self._raise(one, change, diagnosis)
+                    subject = Subject(change.kind.value, one.window.room_id, one.camera.id, one.window.id)
+                    detail = wording.fault_words(diagnosis, change.kind)
+                    self._book.raise_alarm(subject, detail, now())
                 else:
                     self._clear_kind(one, change)
             except Exception:
@@ -268,64 +298,10 @@ class Watcher:
             return FIRST_PICTURE_S
         return max(LOST_AFTER_S, 3 * min(one.longest_wait_s, LONGEST_WAIT_S))
 
-    def _raise(self, one: _Watched, change: Change, diagnosis: Diagnosis) -> None:
-        present = now()
-        detail = _detail(change.finding, diagnosis)
-        row = Alarm(
-            window_id=one.window.id,
-            room_id=one.window.room_id,
-            camera_id=one.camera.id,
-            kind=change.kind.value,
-            detail=detail,
-            raised_at=present,
-        )
-        with self._station.sessions() as session:
-            session.add(row)
-            session.commit()
-            record = AlarmRaised(
-                at=present,
-                window=row.window_id,
-                room=row.room_id,
-                camera=row.camera_id,
-                alarm=row.kind,
-                raised_at=present,
-                detail=detail,
-            )
-            row.leaf = append_once(self._station.log, record, in_doubt=False)
-            session.commit()
-        logger.error("alarm", room=row.room_id, camera=row.camera_id, alarm=row.kind, detail=detail)
-
     def _clear_kind(self, one: _Watched, change: Change) -> None:
-        with self._station.sessions() as session:
-            rows = session.scalars(
-                select(Alarm).where(
-                    Alarm.window_id == one.window.id,
-                    Alarm.camera_id == one.camera.id,
-                    Alarm.kind == change.kind.value,
-                    Alarm.cleared_at.is_(None),
-                )
-            ).all()
-        for row in rows:
-            self._clear(row, now(), CLEAR)
-
-    def _clear(self, alarm: Alarm, present: datetime, ended: str) -> None:
-        with self._station.sessions() as session:
-            row = session.get_one(Alarm, alarm.id)
-            row.cleared_at, row.ended = present, ended
-            session.commit()
-            record = AlarmCleared(
-                at=present,
-                window=row.window_id,
-                room=row.room_id,
-                camera=row.camera_id,
-                alarm=row.kind,
-                raised_at=row.raised_at,
-                cleared_at=present,
-                ended=ended,
-            )
-            row.cleared_leaf = append_once(self._station.log, record, in_doubt=False)
-            session.commit()
-        logger.info("alarm over", room=row.room_id, camera=row.camera_id, alarm=row.kind, ended=ended)
+        for row in self._book.open_alarms({change.kind}):
+            if (row.window_id, row.camera_id) == (one.window.id, one.camera.id):
+                self._book.clear_alarm(row.id, now(), CLEAR)
 
 
 def _judgement(diagnosis: Diagnosis) -> str:
@@ -333,7 +309,3 @@ def _judgement(diagnosis: Diagnosis) -> str:
     if diagnosis.judgement is Judgement.OK and not diagnosis.compared:
         return Judgement.NOT_COMPARED.value
     return diagnosis.judgement.value
-
-
-def _detail(finding: Finding, diagnosis: Diagnosis) -> str:
-    return wording.fault_words(diagnosis, finding.kind)

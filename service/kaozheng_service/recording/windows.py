@@ -1,33 +1,20 @@
-"""Windows: registered and logged before they begin, or made now and recorded in the foreground."""
+"""Windows that are made now and recorded in the foreground."""
 
 from __future__ import annotations
 
 import secrets
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from datetime import timedelta
 
 from kaozheng_service.clock import now
 from kaozheng_service.database import Window
-from kaozheng_service.errors import ServiceError, UserError
-from kaozheng_service.evidence.records import WindowExpected
+from kaozheng_service.errors import ServiceError
 from kaozheng_service.recording.causes import Cause
-from kaozheng_service.recording.ledger import append_once
+from kaozheng_service.recording.expectations import register, windows_lock
 from kaozheng_service.recording.supervisor import LEAD_S, TICK_S, Supervisor
 from kaozheng_service.recording.timing import rounded
 from kaozheng_service.station import Station
-
-_FIXED = ("room_id", "camera_ids", "starts_at", "ends_at")
-
-
-def register_windows(station: Station, windows: Iterable[Window]) -> list[Window]:
-    """Store and log each window as expected; those known already stay as they are. Returns all as stored.
-
-    Raises
-    ------
-    UserError : a window that is logged already would change: the message names what; nothing of it is stored
-    """
-    return [_register(station, window) for window in windows]
 
 
 def record_now(
@@ -63,7 +50,8 @@ def record_now(
     if not supervisor.lease(window.id):
         raise ServiceError(f"window {window.id} is being recorded by another process already")
     try:
-        window = _register(station, window)
+        with windows_lock(station):
+            window = register(station, window)
         try:
             _run(station, supervisor, window, progress)
         except BaseException:
@@ -88,35 +76,3 @@ def _run(
         if progress is not None:
             progress(min(round((now() - begun).total_seconds()), whole), whole)
         time.sleep(TICK_S)
-
-
-def _register(station: Station, window: Window) -> Window:
-    in_doubt = True
-    with station.sessions() as session:
-        known = session.get(Window, window.id)
-        if known is None:
-            in_doubt = False
-            session.add(window)
-            session.commit()
-            known = window
-        elif changed := [name for name in _FIXED if getattr(known, name) != getattr(window, name)]:
-            raise UserError(
-                f"window {window.id} is in the signed log already and now differs in {', '.join(changed)}; "
-                "what was announced cannot be changed: restore it, or give the session another time or kind"
-            )
-        if known.leaf is None:
-            known.leaf = append_once(station.log, _expectation(known), in_doubt=in_doubt)
-            session.commit()
-        return known
-
-
-def _expectation(window: Window) -> WindowExpected:
-    return WindowExpected(
-        at=now(),
-        window=window.id,
-        room=window.room_id,
-        cameras=list(window.cameras),
-        title=window.title,
-        starts_at=window.starts_at,
-        ends_at=window.ends_at,
-    )

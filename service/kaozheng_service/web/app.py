@@ -1,4 +1,4 @@
-"""The pages and the read-only API over one station. Nothing here changes anything."""
+"""The pages and the API over one station. Only windows can be changed by it, and only from this machine."""
 
 from __future__ import annotations
 
@@ -11,26 +11,32 @@ from fastapi import FastAPI, Query, Request, Response
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import FileResponse, HTMLResponse, JSONResponse
 from fastapi.staticfiles import StaticFiles
+from prometheus_client import CONTENT_TYPE_LATEST
 from starlette.exceptions import HTTPException
 
+from kaozheng_service.clock import now
 from kaozheng_service.disputes.find import find, find_json, known_room, parse_moment
 from kaozheng_service.disputes.viewing import viewing_clip
 from kaozheng_service.errors import ServiceError, UserError
 from kaozheng_service.station import Station
 from kaozheng_service.web.footage import footage_page
 from kaozheng_service.web.guard import guarded
+from kaozheng_service.web.health import readiness
+from kaozheng_service.web.metrics import Metrics
 from kaozheng_service.web.problems import problem, problem_of
 from kaozheng_service.web.status import station_status
 from kaozheng_service.web.templates import page_templates
+from kaozheng_service.web.windows import windows_api
 
 log = structlog.get_logger()
 FRESH = {"Cache-Control": "no-store"}
 
 
 def create_app(station: Station) -> FastAPI:
-    """The ASGI application of one station. GET only; meant for the loopback interface."""
+    """The ASGI application of one station, meant for the loopback interface."""
     app = FastAPI(title="kaozheng", openapi_url="/api/v1/openapi.json", docs_url=None, redoc_url=None)
     templates = page_templates(station.site)
+    numbers = Metrics(station)
     app.middleware("http")(guarded)
     app.mount("/static", StaticFiles(directory=Path(__file__).with_name("static")), name="static")
 
@@ -42,12 +48,28 @@ def create_app(station: Station) -> FastAPI:
     @app.get("/api/v1/status")
     def status(request: Request, day: str | None = None) -> Response:
         """Schema ``kaozheng/status/1``; to who asks for ``text/html``, the same as the page shows it."""
-        now = station_status(station, _day(day))
+        state = station_status(station, _day(day))
         headers = {**FRESH, "Vary": "Accept"}
         if request.headers.get("accept", "").startswith("text/html"):
-            context = {"status": now, "page": "status", "day": day}
+            context = {"status": state, "page": "status", "day": day}
             return templates.TemplateResponse(request, "status_parts.html", context, headers=headers)
-        return JSONResponse(now, headers=headers)
+        return JSONResponse(state, headers=headers)
+
+    @app.get("/healthz")
+    def healthz() -> Response:
+        """That this process answers."""
+        return JSONResponse({"schema": "kaozheng/health/1", "alive": True}, headers=FRESH)
+
+    @app.get("/readyz")
+    def readyz() -> Response:
+        """Schema ``kaozheng/ready/1``; 503 with the reasons where something keeps the service from recording."""
+        state = readiness(station, now())
+        return JSONResponse(state, status_code=200 if state["ready"] else 503, headers=FRESH)
+
+    @app.get("/metrics")
+    def metrics() -> Response:
+        """Numbers for Prometheus, in its text format."""
+        return Response(numbers.text(now()), media_type=CONTENT_TYPE_LATEST, headers=FRESH)
 
     @app.get("/footage", response_class=HTMLResponse)
     def footage(
@@ -85,6 +107,7 @@ def create_app(station: Station) -> FastAPI:
         path = viewing_clip(station, take, first, last)
         return FileResponse(path, media_type="video/mp4", headers={"Cache-Control": "private, no-cache"})
 
+    app.include_router(windows_api(station))
     app.exception_handler(ServiceError)(_service_error)
     app.exception_handler(RequestValidationError)(_invalid_request)
     app.exception_handler(HTTPException)(_http_error)

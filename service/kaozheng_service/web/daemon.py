@@ -15,7 +15,7 @@ STALE_S = 20.0
 
 def daemon_state(station: Station, present: datetime) -> dict[str, Any]:
     """``alive`` when the last beat is fresh; a missing or torn heartbeat file counts as no beat."""
-    beat = _beat(station)
+    beat = heartbeat(station)
     if beat is None:
         return {"alive": False, "heartbeat_at": None, "heartbeat_age_s": None}
     at = from_text(beat["at"])
@@ -25,7 +25,7 @@ def daemon_state(station: Station, present: datetime) -> dict[str, Any]:
 
 def picture_states(station: Station, present: datetime) -> dict[tuple[str, str], dict[str, Any]]:
     """By window and camera, what the newest look at its picture said; what is old is no answer."""
-    beat = _beat(station) or {}
+    beat = heartbeat(station) or {}
     pictures = beat.get("pictures", [])
     stale = station.site.recording.watch_s * 3 + STALE_S
     found = {}
@@ -37,7 +37,8 @@ def picture_states(station: Station, present: datetime) -> dict[tuple[str, str],
     return found
 
 
-def _beat(station: Station) -> dict[str, Any] | None:
+def heartbeat(station: Station) -> dict[str, Any] | None:
+    """The newest beat, schema ``kaozheng/heartbeat/1``; None where there is none that can be read."""
     try:
         beat: dict[str, Any] = json.loads((station.state / "heartbeat.json").read_text(encoding="utf-8"))
         from_text(beat["at"])

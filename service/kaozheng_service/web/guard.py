@@ -5,6 +5,7 @@ from __future__ import annotations
 import ipaddress
 import socket
 from collections.abc import Awaitable, Callable
+from urllib.parse import urlsplit
 
 from fastapi import Request, Response
 
@@ -23,8 +24,13 @@ HEADERS = {
 }
 
 
+# Only below this address is anything changed; what is asked fits into far less.
+CHANGING = "/api/v1/windows"
+MOST_BODY_BYTES = 64_000
+
+
 async def guarded(request: Request, answer: Callable[[Request], Awaitable[Response]]) -> Response:
-    """Refuse foreign host names, then add the headers.
+    """Refuse foreign host names, and changes from elsewhere; then add the headers.
 
     A page elsewhere can point a name of its own at 127.0.0.1 (DNS rebinding) and read footage through the
     viewer's browser; its requests carry that name.
@@ -37,10 +43,46 @@ async def guarded(request: Request, answer: Callable[[Request], Awaitable[Respon
             f"the host name {host!r} is not this machine's; use its IP address, its own name, or localhost",
         )
     else:
-        response = await answer(request)
+        response = _refused_change(request) or await answer(request)
     for name, value in HEADERS.items():
         response.headers.setdefault(name, value)
     return response
+
+
+def _refused_change(request: Request) -> Response | None:
+    """Why this request may not change anything; None where it may, or only reads.
+
+    There is no login yet, so who may change is who works on this machine. A browser sends JSON to another origin only
+    after asking leave, which is never given; and it names the origin of the page.
+    """
+    if request.method in ("GET", "HEAD") or not request.url.path.startswith(CHANGING):
+        return None
+    headers = request.headers
+    title = "不允许这样修改"
+    if request.client is None or not _is_loopback(request.client.host):
+        return problem(
+            403, title, "windows are changed from the service's own machine only: http://127.0.0.1"
+        )
+    origin = headers.get("origin")
+    if (origin is not None and urlsplit(origin).netloc != headers.get("host", "")) or headers.get(
+        "sec-fetch-site", "same-origin"
+    ) not in ("same-origin", "none"):
+        return problem(403, title, "a page of another site may not change anything here")
+    if headers.get("content-type", "").partition(";")[0].strip().lower() != "application/json":
+        return problem(415, title, "send JSON, with Content-Type: application/json")
+    length = headers.get("content-length", "")
+    if not length.isdecimal() or int(length) > MOST_BODY_BYTES:
+        return problem(413, title, f"send at most {MOST_BODY_BYTES} bytes, their number in Content-Length")
+    return None
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        address = ipaddress.ip_address(host)
+    except ValueError:
+        return False
+    mapped = getattr(address, "ipv4_mapped", None)
+    return (mapped or address).is_loopback
 
 
 def _is_this_machine(host: str) -> bool:

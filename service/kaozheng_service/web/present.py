@@ -119,7 +119,7 @@ def fault_bar(alarm: dict[str, Any], begin: str, end: str, now: str | None, zone
     x = min((begun - start) / (stop - start) * 100, 100 - width)
     show = local_time(zone)
     until = show(alarm["to"]) if alarm["to"] else "仍在持续"
-    title = f"{show(alarm['from'])}–{until} 画面{alarm['words']}：{alarm['detail']}"
+    title = f"{show(alarm['from'])}–{until} {'画面' if alarm['picture'] else ''}{alarm['words']}：{alarm['detail']}"
     return Bar("fault", round(x, 3), round(width, 3), title)
 
 

@@ -16,6 +16,9 @@ from kaozheng_service.database import Backfill, Gap, Healing, Segment, Take, Win
 from kaozheng_service.disputes.alarms import alarm_json, alarms_within
 from kaozheng_service.disputes.found import stretch_json
 from kaozheng_service.disputes.timeline import State, camera_timeline, newest_file
+from kaozheng_service.recording.completeness import cancellation_json, cancellation_of
+from kaozheng_service.recording.timetable_json import window_state
+from kaozheng_service.recording.timetable_notice import notice_json, read_notice
 from kaozheng_service.station import Station
 from kaozheng_service.web.daemon import daemon_state, picture_states
 
@@ -67,6 +70,7 @@ def station_status(station: Station, day: date | None = None) -> dict[str, Any]:
             "gaps": _gaps(session, shown),
             "alarms": [alarm_json(alarm) for alarm in alarms_within(session, shown.starts_at, shown.ends_at)],
             "disk": _disk(station, rooms, due_today, rates, present),
+            "timetable": notice_json(read_notice(station)),
             "log": _log(station),
         }
 
@@ -137,7 +141,10 @@ def _camera(
 
 def _running(session: Session, room_id: str, present: datetime) -> list[Window]:
     query = select(Window).where(
-        Window.room_id == room_id, Window.starts_at <= present, Window.ends_at > present
+        Window.room_id == room_id,
+        Window.starts_at <= present,
+        Window.ends_at > present,
+        Window.cancelled_at.is_(None),
     )
     return list(session.scalars(query.order_by(Window.starts_at)))
 
@@ -148,13 +155,6 @@ def _windows(session: Session, day: Day) -> list[Window]:
 
 
 def _window(station: Station, session: Session, window: Window, present: datetime) -> dict[str, Any]:
-    """``state``: upcoming, running, ended (being settled) or closed (its record is in the log)."""
-    if window.closed_leaf is not None:
-        state = "closed"
-    elif present < window.starts_at:
-        state = "upcoming"
-    else:
-        state = "running" if present < window.ends_at else "ended"
     cameras = []
     for camera_id in window.cameras:
         line = camera_timeline(
@@ -186,15 +186,19 @@ def _window(station: Station, session: Session, window: Window, present: datetim
         "to": to_text(window.ends_at),
         "exam_from": to_text(window.exam_starts_at) if window.exam_starts_at else None,
         "exam_to": to_text(window.exam_ends_at) if window.exam_ends_at else None,
-        "state": state,
+        "state": window_state(window, present),
         "closed": window.closed_leaf is not None,
+        "cancelled": cancellation_json(cancellation_of(window)),
         "cameras": cameras,
     }
 
 
 def _next_window(session: Session, present: datetime) -> dict[str, Any] | None:
     window = session.scalars(
-        select(Window).where(Window.starts_at > present).order_by(Window.starts_at).limit(1)
+        select(Window)
+        .where(Window.starts_at > present, Window.cancelled_at.is_(None))
+        .order_by(Window.starts_at)
+        .limit(1)
     ).first()
     if window is None:
         return None
@@ -266,6 +270,8 @@ def _disk(
     )
     needed = 0.0
     for window in windows:
+        if window.cancelled_at is not None:
+            continue
         left_s = max((window.ends_at - max(window.starts_at, present)).total_seconds(), 0.0)
         needed += left_s * sum(
             rates.get((window.room_id, camera), DEFAULT_BYTES_PER_S) for camera in window.cameras

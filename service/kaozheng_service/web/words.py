@@ -34,6 +34,7 @@ _WINDOW = {
     "running": Word("●", "录像中", "active"),
     "ended": Word("◐", "收尾中", "calm"),
     "closed": Word("■", "已结束", "calm"),
+    "cancelled": Word("⊘", "已取消", "calm"),
 }
 _STRETCH = {
     State.RECORDED.value: Word("✓", "已录", "good"),
@@ -42,6 +43,7 @@ _STRETCH = {
     State.GAP.value: Word("▲", "缺口", "warn"),
     State.UNEXPLAINED.value: Word("✕", "未录且无说明", "bad"),
     State.UPCOMING.value: Word("○", "未到时间", "calm"),
+    State.CANCELLED.value: Word("⊘", "时段已取消", "calm"),
     State.NOT_EXPECTED.value: Word("–", "不在录像时段内", "calm"),
 }
 
@@ -76,6 +78,8 @@ def stretch_words(part: dict[str, Any]) -> str:
     word = _STRETCH[part["state"]].text
     if part["state"] == State.BACKFILLED.value:
         return f"缺口（{gap_cause_name(part['cause'])}），{word}自{part['source']}"
+    if part["state"] == State.CANCELLED.value and part["detail"]:
+        return f"{word}：{part['detail']}"
     return f"{word}：{gap_cause_name(part['cause'])}" if part["cause"] else word
 
 
@@ -91,6 +95,8 @@ def line_verdict(seconds: dict[str, float]) -> Word:
         seconds[State.UPCOMING.value] > 0 and seconds[State.RECORDED.value] > 0
     ):
         return Word("●", "至今完整", "active")
+    if seconds[State.CANCELLED.value] > 0:
+        return Word("⊘", "已取消", "calm")
     return Word("✓", "完整", "good") if seconds[State.RECORDED.value] > 0 else Word("○", "未开始", "calm")
 
 

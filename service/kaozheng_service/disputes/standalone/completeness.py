@@ -17,6 +17,8 @@ AT_THE_EDGE = timedelta(seconds=1) + ROUNDING
 # Where originals lie in a bag: recorded, and come afterwards.
 RECORDED, BACKFILLED = "data/segments/", "data/backfilled/"
 INSIDE = timedelta(seconds=0.2) + ROUNDING
+# Records that are written at once may enter the log in another order; a clock that is set back by more is doubted.
+OUT_OF_ORDER = timedelta(seconds=60)
 
 
 def check_claim(records: list[Record], hashes: dict[str, str], found: Findings) -> Record | None:
@@ -125,6 +127,8 @@ def check_take(segments: list[Record], closed: Record | None, span: Span | None,
 
 def check_windows(records: Iterable[Record], camera: str, span: Span | None, found: Findings) -> None:
     """Expected less recorded less explained, for one camera: within ``span``, or in whole windows where it is None."""
+    records = list(records)
+    void = void_windows(records, found)
     mine = [record for record in records if record.camera in (camera, "")]
     footage = [record for record in mine if record.kind in ("segment", "gap")]
     expected = {record["window"]: record for record in mine if record.kind == "window.expected"}
@@ -138,6 +142,8 @@ def check_windows(records: Iterable[Record], camera: str, span: Span | None, fou
             found.add("late_window", window=name)
         if name in closings:
             _check_counts(mine, closings[name], camera, found)
+        if name in void:
+            continue
         for hole in holes(window.span, [record.span for record in footage]):
             at_the_edge = hole[0] == window.span[0] or hole[1] == window.span[1]
             shown = (max(hole[0], span[0]), min(hole[1], span[1])) if span is not None else hole
@@ -146,6 +152,41 @@ def check_windows(records: Iterable[Record], camera: str, span: Span | None, fou
                 and shown[1] - shown[0] > ROUNDING
             ):
                 found.add("hole", camera=camera, start=_in_words(shown[0]), end=_in_words(shown[1]))
+
+
+def void_windows(records: list[Record], found: Findings | None = None) -> set[str]:
+    """Windows of which nothing had to be recorded: cancelled, and that signed, before they began."""
+    expected = {record["window"]: record for record in records if record.kind == "window.expected"}
+    void = set()
+    for record in records:
+        if record.kind != "window.cancelled" or record["window"] not in expected:
+            continue
+        at = record.times["at"]
+        code = "cancelled" if at <= expected[record["window"]].span[0] else "cancelled_late"
+        moments = (str(other.body.get("at", "")) for other in records if other.index < record.index)
+        if is_backdated(record, records, max(moments, default="")):
+            code = "cancelled_backdated"
+        if code == "cancelled":
+            void.add(str(record["window"]))
+        if found is not None:
+            found.add(code, window=record["window"], at=_in_words(at), reason=record["reason"])
+    return void
+
+
+def is_backdated(record: Record, records: list[Record], latest: str) -> bool:
+    """Whether a cancellation says that it is of before its window began, and its place in the log says otherwise.
+
+    Parameters
+    ----------
+    latest : when the latest of the records before it in the log was written down
+    """
+    begins = [
+        one.span[0] for one in records if one.kind == "window.expected" and one["window"] == record["window"]
+    ]
+    return any(
+        record.times["at"] <= begin and latest > f"{begin + OUT_OF_ORDER:%Y-%m-%dT%H:%M:%S}"
+        for begin in begins
+    )
 
 
 def _check_counts(records: list[Record], closing: Record, camera: str, found: Findings) -> None:

@@ -86,6 +86,21 @@ MESSAGES = {
     ),
     "clock_back": (NOTE, "{take}：片段{second}之前时钟被回拨", "the clock was set back before segment {second}"),
     "late_window": (NOTE, "{window}：开始之后才登记为应录时段", "announced only after it had begun"),
+    "cancelled": (
+        NOTE,
+        "{window}：开始之前已取消（{at}）：{reason}",
+        "cancelled before it began, at {at}: {reason}",
+    ),
+    "cancelled_late": (
+        NOTE,
+        "{window}：开始之后才取消（{at}），缺失的部分仍须说明：{reason}",
+        "cancelled after it had begun, at {at}, which excuses nothing that is missing: {reason}",
+    ),
+    "cancelled_backdated": (
+        CANNOT_JUDGE,
+        "{window}：取消记录的时间（{at}）早于日志中排在它之前的记录，不予采信",
+        "cancelled at {at}, it says, yet later records stand before it in the log: not believed",
+    ),
     "log_root": (ALTERED, "日志内容与签名的检查点不符", "its entries do not lead to the signed head"),
     "row_missing": (ALTERED, "日志第{index}条有记录，数据库中没有", "record {index} has no row in the database"),
     "row_differs": (ALTERED, "数据库与日志第{index}条记录不符", "the database differs from record {index}"),

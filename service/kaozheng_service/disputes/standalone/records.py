@@ -22,6 +22,7 @@ _TAKE: dict[str, type] = {"take": str, "window": str, "camera": str}
 # The fields that the checks read, by kind; a kind that is not here is only proven to be in the log.
 _FIELDS: dict[str, dict[str, Any]] = {
     "window.expected": {**_TIMES, "at": datetime, "window": str, "cameras": list},
+    "window.cancelled": {"at": datetime, "window": str, "reason": str},
     "window.closed": {"window": str, "takes": dict, "gaps": dict},
     "take.opened": _TAKE,
     "take.closed": {**_TAKE, "segments": int, "last": str},

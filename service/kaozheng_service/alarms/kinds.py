@@ -1,0 +1,66 @@
+"""What the service tells of itself, beside the faults of pictures, and how long each must last to be told."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+# How an alarm ended.
+CLEAR, WINDOW_ENDED, TOLD = "clear", "window_ended", "told"
+
+
+class AlarmKind(StrEnum):
+    """Causes of alarms of the service. A cause is one alarm of its camera, room or site however often it is met."""
+
+    NO_FOOTAGE = "no_footage"  # a camera that should be recorded now brings nothing
+    GAP = "gap"  # a gap was written down; told once
+    UNEXPLAINED_GAP = (
+        "unexplained_gap"  # a window is over and neither footage nor a signed gap covers all of it
+    )
+    DISK_LOW = "disk_low"  # the reserve is touched
+    CLOCK_UNSYNCHRONISED = "clock_unsynchronised"
+    CLOCK_STEPPED = "clock_stepped"  # the clock was set; told once
+    LOG_UNWRITABLE = "log_unwritable"
+    DATABASE_UNWRITABLE = "database_unwritable"
+    ARCHIVE_UNWRITABLE = "archive_unwritable"
+    WATCH_DEAD = "watch_dead"  # pictures are not judged
+    SERVICE_STALLED = "service_stalled"  # the loop that starts recorders does not get through
+
+
+EVENTS = frozenset({AlarmKind.GAP, AlarmKind.CLOCK_STEPPED})
+
+
+@dataclass(frozen=True, slots=True)
+class Patience:
+    """A cause is told once it lasted ``raise_s``, and is over once it was away for ``clear_s``."""
+
+    raise_s: float
+    clear_s: float
+
+
+_SOON = Patience(0.0, 10.0)
+# Free space moves up and down with every segment; a clock daemon needs minutes after a start; a picture's process
+# that was replaced answers within its first round; a service that was away settles its windows in seconds.
+_PATIENCE = {
+    AlarmKind.DISK_LOW: Patience(10.0, 60.0),
+    AlarmKind.CLOCK_UNSYNCHRONISED: Patience(300.0, 60.0),
+    AlarmKind.UNEXPLAINED_GAP: Patience(60.0, 0.0),
+    AlarmKind.WATCH_DEAD: Patience(30.0, 30.0),
+}
+
+
+def patience(kind: AlarmKind, after_s: float) -> Patience:
+    """``after_s`` is what the site file says for cameras without footage."""
+    if kind is AlarmKind.NO_FOOTAGE:
+        return Patience(after_s, max(after_s, 10.0))
+    return _PATIENCE.get(kind, _SOON)
+
+
+@dataclass(frozen=True, slots=True)
+class Subject:
+    """What an alarm is about. Empty strings where it is about more than one camera, room or window."""
+
+    kind: str
+    room: str = ""
+    camera: str = ""
+    window: str = ""
