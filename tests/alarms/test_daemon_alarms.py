@@ -12,7 +12,7 @@ from kaozheng_service.alarms.desk import AlarmDesk
 from kaozheng_service.clock import now
 from kaozheng_service.database import Window
 from kaozheng_service.recording.daemon import Daemon
-from kaozheng_service.recording.windows import register_windows
+from kaozheng_service.recording.expectations import register
 from kaozheng_service.station import Station
 from kaozheng_service.web.daemon import heartbeat
 
@@ -30,7 +30,7 @@ def expect(station: Station) -> None:
         starts_at=now() - timedelta(seconds=2),
         ends_at=now() + timedelta(minutes=5),
     )
-    register_windows(station, [window])
+    register(station, window)
 
 
 def wait_for(condition: Callable[[], Any]) -> Any:

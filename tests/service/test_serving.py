@@ -22,7 +22,7 @@ import yaml
 from kaozheng_service.clock import now
 from kaozheng_service.config.site import load_site
 from kaozheng_service.database import Window
-from kaozheng_service.recording.windows import register_windows
+from kaozheng_service.recording.expectations import register
 from kaozheng_service.station import open_station
 
 DEMO = Path(__file__).resolve().parents[2] / "configs" / "demo" / "site.yaml"
@@ -47,7 +47,7 @@ def write_site(folder: Path) -> Path:
         starts_at=now(),
         ends_at=now() + timedelta(minutes=5),
     )
-    register_windows(open_station(load_site(path)), [window])
+    register(open_station(load_site(path)), window)
     return path
 
 

@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 from rich.markup import escape
-from rich.table import Table
+from rich.table import Column, Table
 
 from kaozheng_service.cli.tables import console
 from kaozheng_service.cli.timetable_commands import ConfigOption, JsonOption, operator
@@ -89,7 +89,15 @@ def list_(
     if as_json:
         print(json.dumps(windows_json(windows), ensure_ascii=False, indent=2))
         return
-    table = Table("window", "from", "to", "room", "what", "state")
+    # Whole on any screen: it is what `cancel` is given.
+    table = Table(
+        Column("window", min_width=max((len(one.id) for one in windows), default=6)),
+        "from",
+        "to",
+        "room",
+        "what",
+        "state",
+    )
     for window in windows:
         begin, end = (moment.astimezone(site.zone) for moment in (window.starts_at, window.ends_at))
         state = window_state(window, now())

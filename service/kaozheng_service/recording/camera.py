@@ -28,6 +28,8 @@ LONGEST_PAUSE_S = 8.0
 JITTER = 0.25
 # A take shorter than this does not prove the camera well again; the pause before the next one grows.
 STEADY_S = 10.0
+# A camera that changes its pictures' form in so many short takes in turn does so always: it is recorded as it is.
+_MOST_CHANGES = 3
 # Why an ONVIF device gave no stream, as the cause of a gap.
 _DEVICE_CAUSES = {
     Failure.AUTH: Cause.AUTH_FAILED,
@@ -65,6 +67,7 @@ class CameraKeeper:
         self._stop_detail = ""
         self._given_up = False
         self._audio_codec = "copy"
+        self._changes = 0
         self._asked: Future[Source] | None = None
         self._runs = self._left_runs()
         self._in_doubt = bool(self._runs) or self._folder.exists()
@@ -128,6 +131,7 @@ class CameraKeeper:
                 number,
                 offset_s=self._stagger_s(),
                 audio_codec=self._audio_codec,
+                watches_form=self._changes < _MOST_CHANGES,
             )
         except StreamError as error:
             self._fail(_DEVICE_CAUSES.get(error.failure, Cause.UNKNOWN), str(error))
@@ -159,7 +163,11 @@ class CameraKeeper:
         self._audio_codec = run.intent.audio_codec
         if outcome.cause in set(Cause):
             self.trouble = (Cause(outcome.cause), outcome.detail)
-        if time.monotonic() - self._begun_at >= STEADY_S:
+        steady = time.monotonic() - self._begun_at >= STEADY_S
+        if outcome.cause == Cause.STREAM_CHANGED:
+            self._changes = 1 if steady else self._changes + 1
+            self._not_before = 0.0
+        elif steady:
             self._tries = 0
             self._not_before = 0.0
         else:

@@ -18,6 +18,7 @@ class Cause(StrEnum):
     NOT_REACHABLE = "not_reachable"  # no route, no name, no answer, or no such stream there
     STALLED = "stalled"  # connected, but no media came any more
     FRAMES_MISSING = "frames_missing"  # the recorder ran on, the camera's own time stamps jump
+    STREAM_CHANGED = "stream_changed"  # the camera changed its picture's size or form in mid-stream
     CLOCK_STEP = "clock_step"  # our clock was set while it recorded
     RECORDER_DIED = "recorder_died"  # the recorder's process was killed or crashed
     SERVICE_NOT_RUNNING = "service_not_running"

@@ -14,18 +14,28 @@ from typing import BinaryIO
 
 # The boxes that hold a decoder's parameters (ISO/IEC 14496-15), and PyAV's name of the decoder.
 _DECODERS = {b"avcC": "h264", b"hvcC": "hevc"}
+# Kinds of NAL units (H.264 table 7-1, H.265 table 7-1): sequence parameter sets; pictures are those below the second.
+_SEQUENCE_SET = {b"avcC": 7, b"hvcC": 33}
+_FIRST_NOT_PICTURE = {b"avcC": 6, b"hvcC": 32}
+# Parameter sets come first and are small.
+_HEAD_BYTES = 2048
 _MOVED_IN = (b"moov", b"trak", b"mdia", b"mvex", b"traf")
 
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """``media_s`` is the length of the whole fragments; ``torn`` where bytes follow that are no whole one."""
+    """``media_s`` is the length of the whole fragments; ``torn`` where bytes follow that are no whole one.
+
+    ``form`` is what the newest keyframe says of its pictures (its sequence parameter sets, ITU-T H.264 7.3.2.1 and
+    H.265 7.3.2.2, in hexadecimal), "" where it says nothing: it changes with their size.
+    """
 
     bytes: int
     fragments: int
     media_s: float
     torn: bool
     written_at: float  # mtime, s since the epoch
+    form: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +93,9 @@ class FragmentReader:
         self._default_duration = 0
         self._first: int | None = None
         self._end = 0
+        self._coding = b""
+        self._data_offset: int | None = None
+        self._form = ""
 
     def read(self) -> Progress:
         """Raises OSError where there is no such file."""
@@ -91,7 +104,8 @@ class FragmentReader:
             while self._take_next(file, found.st_size):
                 pass
         media = (self._end - (self._first or 0)) / self._timescale if self._timescale else 0.0
-        return Progress(found.st_size, self._fragments, media, self._offset < found.st_size, found.st_mtime)
+        torn = self._offset < found.st_size
+        return Progress(found.st_size, self._fragments, media, torn, found.st_mtime, self._form)
 
     def _take_next(self, file: BinaryIO, size: int) -> bool:
         """Go past the next whole box, or the next fragment with its data; False where it is not all there."""
@@ -107,6 +121,10 @@ class FragmentReader:
                 return False
             self._read_fragment(_read(file, body, end))
             self._fragments += 1
+            if self._data_offset is not None:
+                begin = self._offset + self._data_offset
+                said = sequence_sets(_read(file, begin, min(begin + _HEAD_BYTES, data[2])), self._coding)
+                self._form = said.hex() or self._form
             end = data[2]
         self._offset = end
         return True
@@ -125,9 +143,10 @@ class FragmentReader:
             elif kind == b"trex":
                 durations[_integer(body, 4)] = _integer(body, 12)
         self._default_duration = durations.get(self.track, 0)
+        self._coding = next((box for box in _DECODERS if box in moov), b"")
 
     def _read_fragment(self, moof: bytes) -> None:
-        track, duration = 0, 0
+        track, duration, self._data_offset = 0, 0, None
         for kind, body in _boxes(moof):
             if kind == b"tfhd":
                 track = _integer(body, 4)
@@ -140,12 +159,33 @@ class FragmentReader:
                 self._end = begin
             elif kind == b"trun":
                 self._end += _run_duration(body, duration)
+                if self._data_offset is None and _integer(body, 0) & 0x01:
+                    self._data_offset = _integer(body, 8)
 
     def _header_duration(self, body: bytes) -> int:
         flags = _integer(body, 0) & 0xFFFFFF
         if not flags & 0x08:
             return self._default_duration
         return _integer(body, 8 + (8 if flags & 0x01 else 0) + (4 if flags & 0x02 else 0))
+
+
+def sequence_sets(sample: bytes, coding: bytes) -> bytes:
+    """The sequence parameter sets in front of a coded picture (``coding`` is avcC or hvcC), joined; b"" without one.
+
+    Notes
+    -----
+    Every NAL unit has its length in four bytes before it, as ffmpeg writes them.
+    """
+    found, at = b"", 0
+    while coding and at + 5 < len(sample):
+        length, head = _integer(sample, at), sample[at + 4]
+        kind = head & 0x1F if coding == b"avcC" else head >> 1 & 0x3F
+        if kind < _FIRST_NOT_PICTURE[coding]:
+            break
+        if kind == _SEQUENCE_SET[coding]:
+            found += sample[at + 4 : at + 4 + length]
+        at += 4 + length
+    return found
 
 
 def _default_size(body: bytes) -> int:

@@ -77,6 +77,7 @@ def begin_run(
     *,
     offset_s: float,
     audio_codec: str,
+    watches_form: bool = True,
 ) -> Run:
     """Start a recorder into ``folder``.
 
@@ -112,7 +113,7 @@ def begin_run(
     child = spawn(command, folder / ERRORS, masked=source.has_secrets)
     intent = replace(intent, child=child)
     write_intent(folder, intent)
-    return Run(station, window, folder, intent, source.mask, in_doubt=False)
+    return Run(station, window, folder, intent, source.mask, in_doubt=False, watches_form=watches_form)
 
 
 def resume_run(station: Station, window: Window, folder: Path, mask: Callable[[str], str]) -> Run | None:
@@ -153,6 +154,7 @@ class Run:
         mask: Callable[[str], str],
         *,
         in_doubt: bool,
+        watches_form: bool = True,
     ) -> None:
         self.outcome: Outcome | None = None
         self.resumed = in_doubt
@@ -172,6 +174,8 @@ class Run:
         self._longest_group_s = 0.0
         self._heard_at = time.monotonic()
         self._silent_s = 0.0
+        self._form = ""
+        self._watches_form = watches_form
         self._synced_at = 0.0
         self._signals = 0
         self._signalled_at = 0.0
@@ -253,6 +257,7 @@ class Run:
                 self._heard_at = time.monotonic()
                 if progress.fragments:
                     self._longest_group_s = max(self._longest_group_s, progress.media_s / progress.fragments)
+                self._watch_form(progress.form)
                 if self._ended is None and not progress.torn:
                     self._clock.observe(number, progress.written_at, progress.media_s)
             if time.monotonic() - self._synced_at >= SYNC_S:
@@ -265,6 +270,13 @@ class Run:
         self._silent_s = time.monotonic() - self._heard_at
         if self._take is None and has_media:
             self._take = self._open_take()
+
+    def _watch_form(self, form: str) -> None:
+        """A file's header holds for its first picture: after another form of picture a new take must begin."""
+        if self._form and form and form != self._form and self._watches_form:
+            logger.warning("the camera changed the form of its pictures", take=self.take_id)
+            self.stop(Cause.STREAM_CHANGED)
+        self._form = form or self._form
 
     def _silence_limit_s(self) -> float:
         """Media comes a group of pictures at a time; before the first, ffmpeg's two attempts are awaited."""
@@ -374,6 +386,8 @@ class Run:
         stopping = self.intent.stopping
         if stopping == Cause.STALLED:
             return stopping, f"no media came for {self._silence_limit_s():.0f} s; the recorder was ended"
+        if stopping == Cause.STREAM_CHANGED:
+            return stopping, "the camera's pictures have another size or form from here on; a new take begins"
         return (stopping, "") if stopping is not None else None
 
     def _errors(self) -> str:

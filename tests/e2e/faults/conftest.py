@@ -23,7 +23,7 @@ from kaozheng_service.config.site import load_site
 from kaozheng_service.database import Segment, Take, Window
 from kaozheng_service.disputes.verify import verify_archive
 from kaozheng_service.recording.completeness import CameraCompleteness, Completeness, window_completeness
-from kaozheng_service.recording.windows import register_windows
+from kaozheng_service.recording.expectations import register
 from kaozheng_service.rehearsal import HOW_TO_INSTALL, RehearsalServer, gstreamer_python
 from kaozheng_service.station import Station, open_station
 from sqlalchemy import select
@@ -186,7 +186,7 @@ def make_day(tmp_path: Path) -> Iterator[MakeDay]:
             exam_starts_at=day.begins,
             exam_ends_at=day.ends,
         )
-        register_windows(day.station(), [window])
+        register(day.station(), window)
         days.append(day)
         return day
 
@@ -215,8 +215,9 @@ def cameras(need: Callable[[bool, str], None]) -> Iterator[Callable[..., Rehears
     need(gstreamer_python() is not None, HOW_TO_INSTALL)
     servers: list[RehearsalServer] = []
 
-    def serve(*ids: str, **options: Any) -> RehearsalServer:
-        server = RehearsalServer({f"/{one}": CLIPS[n % len(CLIPS)] for n, one in enumerate(ids)}, **options)
+    def serve(*ids: str, clips: Mapping[str, Path] | None = None, **options: Any) -> RehearsalServer:
+        files = {one: CLIPS[number % len(CLIPS)] for number, one in enumerate(ids)} | dict(clips or {})
+        server = RehearsalServer({f"/{one}": path for one, path in files.items()}, **options)
         server.start()
         servers.append(server)
         return server

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import os
 import signal
+import subprocess
 import time
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
+from kaozheng_service.ffmpeg import ffmpeg_path
 
 pytestmark = pytest.mark.e2e
 
@@ -119,3 +122,37 @@ def test_a_server_that_dies_and_comes_back(make_day: Any, cameras: Any, steady: 
         day.until_closed()
     day.keeps("steady")
     day.lost("dies", {"stream_lost", "connection_refused"}, since=since, until=until, reconnect_s=RECONNECT_S)
+
+
+def test_a_camera_that_changes_its_pictures_in_mid_stream_begins_a_new_take(
+    make_day: Any, cameras: Any, steady: str, tmp_path: Path
+) -> None:
+    clip = changing_clip(tmp_path)
+    server = cameras("changes", clips={"changes": clip})
+    day = make_day({"changes": server.url("/changes"), "steady": steady}, seconds=36)
+    with day.served():
+        day.until_closed()
+    day.keeps("steady")
+    gaps = day.camera("changes").gaps
+    assert gaps
+    assert {gap.cause for gap in gaps} == {"stream_changed"}
+    # The keyframe in which it is noticed, the tick, and connecting anew.
+    assert max(gap.seconds for gap in gaps) < 6
+    # Each take is of one size but for the second in which the change was noticed.
+    assert {segment.width for segment in day.segments("changes")} == {640, 1280}
+
+
+def changing_clip(folder: Path) -> Path:
+    """Twelve seconds of small pictures and twelve of large ones in one stream, a keyframe each second."""
+    stream = folder / "stream.h264"
+    for size in ("640x360", "1280x720"):
+        part = folder / f"{size}.h264"
+        source = ["-f", "lavfi", "-i", f"testsrc2=s={size}:r=25", "-t", "12"]
+        coding = ["-c:v", "libx264", "-preset", "ultrafast", "-g", "25", "-bf", "0", "-pix_fmt", "yuv420p"]
+        subprocess.run([ffmpeg_path(), "-loglevel", "error", *source, *coding, str(part)], check=True)
+        with stream.open("ab") as file:
+            file.write(part.read_bytes())
+    clip = folder / "changing.mp4"
+    reading = ["-framerate", "25", "-f", "h264", "-i", str(stream), "-c", "copy", str(clip)]
+    subprocess.run([ffmpeg_path(), "-loglevel", "error", *reading], check=True)
+    return clip
