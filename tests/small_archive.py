@@ -12,9 +12,22 @@ from pathlib import Path
 import imageio_ffmpeg
 import yaml
 from kaozheng_service.config.site import load_site
-from kaozheng_service.database import Gap, Inspection, Segment, Take, Window
+from kaozheng_service.database import (
+    BackfilledSegment,
+    BackfilledTake,
+    Gap,
+    Healing,
+    Inspection,
+    Segment,
+    Take,
+    Window,
+)
 from kaozheng_service.evidence.records import (
+    BackfillClosed,
+    BackfillOpened,
+    BackfillSegment,
     GapExplained,
+    GapHealed,
     SegmentRecorded,
     TakeClosed,
     TakeOpened,
@@ -289,3 +302,107 @@ class SmallArchive:
                     leaf=leaf,
                 )
             )
+
+    def backfill(
+        self,
+        window_id: str,
+        camera: str,
+        from_at: datetime,
+        segments: int,
+        *,
+        source: str = "校园录像机",
+        number: int = 1,
+        healed: tuple[datetime, datetime] | None = None,
+    ) -> str:
+        """Footage of the camera's first gap that came afterwards: ``segments`` files from ``from_at`` on; its take id.
+
+        ``healed`` is what the record says of the gap, as far as the files reach when left out.
+        """
+        take_id = f"{window_id}/{camera}/backfill-{number:04d}"
+        with self.station.sessions.begin() as session:
+            gap = session.scalars(
+                select(Gap).where(Gap.window_id == window_id, Gap.camera_id == camera).order_by(Gap.starts_at)
+            ).first()
+            assert gap is not None
+            day = f"{from_at.astimezone(self.station.site.zone):%Y-%m-%d}"
+            folder = f"{day}/{gap.room_id}/{camera}/{window_id}/backfill-{number:04d}"
+            place = self.station.archive / folder
+            place.mkdir(parents=True)
+            until = from_at + timedelta(seconds=segments * SEGMENT_S)
+            names = {"take": take_id, "window": window_id, "room": gap.room_id, "camera": camera}
+            at = until + timedelta(hours=1)
+            opened = {
+                "number": number,
+                "gap": gap.leaf,
+                "source": source,
+                "asked_from": from_at,
+                "asked_to": until,
+                "fetched_at": at,
+                "time_source": "requested_range",
+                "uncertainty_s": 3.0,
+            }
+            take = BackfilledTake(
+                id=take_id,
+                window_id=window_id,
+                room_id=gap.room_id,
+                camera_id=camera,
+                folder=folder,
+                gap_id=gap.id,
+                end_cause="range_ended",
+                end_detail="",
+                leaf=self.station.log.append(BackfillOpened(at=at, backfilled=True, **names, **opened)),
+                **opened,
+            )
+            session.add(take)
+            session.flush()
+            previous = ""
+            for index in range(segments):
+                path = place / f"seg-{index + 1:05d}.mp4"
+                shutil.copyfile(self.media[index % len(self.media)], path)
+                begins = from_at + timedelta(seconds=index * SEGMENT_S)
+                ends = begins + timedelta(seconds=SEGMENT_S)
+                inside = max((min(ends, gap.ends_at) - max(begins, gap.starts_at)).total_seconds(), 0.0)
+                facts = {
+                    "number": index + 1,
+                    "path": f"{folder}/{path.name}",
+                    "bytes": path.stat().st_size,
+                    "sha256": hashlib.sha256(path.read_bytes()).hexdigest(),
+                    "starts_at": begins,
+                    "ends_at": ends,
+                    "frames": FRAMES,
+                    "overlapping_s": SEGMENT_S - inside,
+                }
+                leaf = self.station.log.append(BackfillSegment(at=at, previous=previous, **names, **facts))
+                previous = facts["sha256"]
+                session.add(
+                    BackfilledSegment(
+                        take_id=take_id,
+                        room_id=gap.room_id,
+                        camera_id=camera,
+                        codec="h264",
+                        width=640,
+                        height=360,
+                        leaf=leaf,
+                        **facts,
+                    )
+                )
+            closing = BackfillClosed(
+                at=at, segments=segments, last=previous, cause="range_ended", detail="", **names
+            )
+            take.closed_leaf = self.station.log.append(closing)
+            begins, ends = healed or (max(from_at, gap.starts_at), min(until, gap.ends_at))
+            record = GapHealed(at=at, gap=gap.leaf, starts_at=begins, ends_at=ends, **names)
+            session.add(
+                Healing(
+                    gap_id=gap.id,
+                    gap=gap.leaf,
+                    take_id=take_id,
+                    window_id=window_id,
+                    room_id=gap.room_id,
+                    camera_id=camera,
+                    starts_at=begins,
+                    ends_at=ends,
+                    leaf=self.station.log.append(record),
+                )
+            )
+        return take_id

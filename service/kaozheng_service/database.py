@@ -181,6 +181,112 @@ class Gap(Base):
     leaf: Mapped[int | None]
 
 
+class Backfill(Base):
+    """How far the fetching of one gap's footage has come, from where it is kept a second time.
+
+    ``state`` is waiting, fetching, healed, partly or given_up; ``reason`` tells why something is still missing. What
+    is being fetched stands here before it begins: ``number`` of the backfilled take, ``asked_from`` to ``asked_to``.
+    ``leaf`` is the newest record of having given it up.
+    """
+
+    __tablename__ = "backfills"
+
+    gap_id: Mapped[int] = mapped_column(ForeignKey("gaps.id"), primary_key=True)
+    window_id: Mapped[str] = mapped_column(ForeignKey("windows.id"), index=True)
+    room_id: Mapped[str]
+    camera_id: Mapped[str]
+    state: Mapped[str] = mapped_column(index=True)
+    attempts: Mapped[int]
+    not_before: Mapped[datetime]
+    reason: Mapped[str]
+    audio_codec: Mapped[str]
+    number: Mapped[int | None]
+    source: Mapped[str]
+    clock_error_s: Mapped[float]
+    asked_from: Mapped[datetime | None]
+    asked_to: Mapped[datetime | None]
+    leaf: Mapped[int | None]
+
+
+class BackfilledTake(Base):
+    """Footage of a gap, fetched afterwards from ``source``. Never counted as recorded.
+
+    ``gap`` is the leaf of the gap's record. Times follow from ``asked_from`` and the stream's time stamps, and may be
+    off by ``uncertainty_s``; ``fetched_at`` is our clock when the fetch began. ``folder`` as of :class:`Take`.
+    """
+
+    __tablename__ = "backfilled_takes"
+    __table_args__ = (UniqueConstraint("window_id", "camera_id", "number"),)
+
+    id: Mapped[str] = mapped_column(String, primary_key=True)  # <window>/<camera>/backfill-0001
+    window_id: Mapped[str] = mapped_column(ForeignKey("windows.id"), index=True)
+    room_id: Mapped[str]
+    camera_id: Mapped[str]
+    number: Mapped[int]
+    folder: Mapped[str]
+    gap_id: Mapped[int] = mapped_column(ForeignKey("gaps.id"), index=True)
+    gap: Mapped[int]
+    source: Mapped[str]
+    asked_from: Mapped[datetime]
+    asked_to: Mapped[datetime]
+    time_source: Mapped[str]
+    uncertainty_s: Mapped[float]
+    fetched_at: Mapped[datetime]
+    end_cause: Mapped[str]
+    end_detail: Mapped[str]
+    leaf: Mapped[int | None] = mapped_column(index=True)
+    closed_leaf: Mapped[int | None] = mapped_column(index=True)
+
+    segments: Mapped[list[BackfilledSegment]] = relationship(
+        back_populates="take", order_by="BackfilledSegment.number"
+    )
+
+
+class BackfilledSegment(Base):
+    """One file of a backfilled take; ``overlapping_s`` of it lie beyond the gap, where there may be footage already."""
+
+    __tablename__ = "backfilled_segments"
+    __table_args__ = (UniqueConstraint("take_id", "number"),)
+
+    id: Mapped[int] = mapped_column(primary_key=True, autoincrement=True)
+    take_id: Mapped[str] = mapped_column(ForeignKey("backfilled_takes.id"), index=True)
+    room_id: Mapped[str] = mapped_column(index=True)
+    camera_id: Mapped[str]
+    number: Mapped[int]
+    path: Mapped[str] = mapped_column(unique=True)
+    bytes: Mapped[int]
+    sha256: Mapped[str]
+    starts_at: Mapped[datetime] = mapped_column(index=True)
+    ends_at: Mapped[datetime] = mapped_column(index=True)
+    frames: Mapped[int]
+    codec: Mapped[str]
+    width: Mapped[int]
+    height: Mapped[int]
+    overlapping_s: Mapped[float]
+    leaf: Mapped[int | None] = mapped_column(index=True)
+
+    take: Mapped[BackfilledTake] = relationship(back_populates="segments")
+
+
+class Healing(Base):
+    """A part of a gap for which there is backfilled footage. The gap itself stays as it was signed."""
+
+    __tablename__ = "healings"
+
+    id: Mapped[int] = mapped_column(primary_key=True, autoincrement=True)
+    gap_id: Mapped[int] = mapped_column(ForeignKey("gaps.id"), index=True)
+    gap: Mapped[int]
+    take_id: Mapped[str] = mapped_column(ForeignKey("backfilled_takes.id"), index=True)
+    window_id: Mapped[str] = mapped_column(index=True)
+    room_id: Mapped[str] = mapped_column(index=True)
+    camera_id: Mapped[str]
+    starts_at: Mapped[datetime] = mapped_column(index=True)
+    ends_at: Mapped[datetime]
+    leaf: Mapped[int | None] = mapped_column(index=True)
+
+    take: Mapped[BackfilledTake] = relationship()
+
+
 class Mark(Base):
     """A moment on a room's timeline: seal_opened, paper_handed_out, incident."""
 

@@ -43,6 +43,43 @@ def recording_command(
     silence_s : network reads that wait longer fail, s; ffmpeg tries a second time before it gives up
     audio_codec : ``copy``, or ``aac`` where the camera's audio (such as G.711) cannot stand in an MP4
     """
+    return _segments(
+        source,
+        folder,
+        length_s=length_s,
+        silence_s=silence_s,
+        audio_codec=audio_codec,
+        segment_time=f"{segment_s:g}",
+        segment_atclocktime=1,
+        segment_clocktime_offset=f"{offset_s:.3f}",
+    )
+
+
+def playback_command(
+    source: Source, folder: Path, *, segment_s: float, length_s: float, silence_s: float, audio_codec: str
+) -> list[str]:
+    """The fetcher of one backfilled take: as :func:`recording_command`, but cut by media time, for the clock says
+    nothing about footage that is played back. Never print it: it holds the password.
+    """
+    return _segments(
+        source,
+        folder,
+        length_s=length_s,
+        silence_s=silence_s,
+        audio_codec=audio_codec,
+        segment_time=f"{segment_s:g}",
+    )
+
+
+def _segments(
+    source: Source,
+    folder: Path,
+    *,
+    length_s: float,
+    silence_s: float,
+    audio_codec: str,
+    **cut: str | int,
+) -> list[str]:
     stream = ffmpeg.input(source.secret_url(), **_input_options(source, silence_s))
     output = ffmpeg.output(
         stream["v:0"],
@@ -50,9 +87,7 @@ def recording_command(
         f"{_without_patterns(folder)}/{OPEN_FILES}",
         t=f"{length_s:.3f}",
         f="segment",
-        segment_time=f"{segment_s:g}",
-        segment_atclocktime=1,
-        segment_clocktime_offset=f"{offset_s:.3f}",
+        **cut,
         segment_start_number=1,
         segment_list=str(folder / SEGMENT_LIST),
         segment_list_type="csv",

@@ -13,6 +13,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Mapping
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from types import TracebackType
@@ -63,6 +64,22 @@ def gstreamer_python() -> Path | None:
     return None
 
 
+@dataclass(frozen=True, slots=True)
+class KeptFootage:
+    """What a recorder (NVR) kept of its cameras, to be asked for by ``?starttime=20241123T010000Z&endtime=...``.
+
+    Attributes
+    ----------
+    mounts : mount point to the MP4 file that was played again and again
+    origin : when it first began
+    until : when the recording ends; a range after it is refused, one over it is cut short
+    """
+
+    mounts: Mapping[str, Path]
+    origin: datetime
+    until: datetime | None = None
+
+
 class RehearsalServer:
     """An RTSP server on the loopback interface that loops one file a mount at native speed.
 
@@ -73,6 +90,7 @@ class RehearsalServer:
     user, password : what clients must give, if anything
     launched : mount point to a GStreamer pipeline that is served as it is, for streams that no file makes
     certificate : PEM file with a certificate and its key; all mounts are then encrypted (``rtsps``)
+    kept : footage that is played back on demand, on mounts of its own
 
     Examples
     --------
@@ -90,6 +108,7 @@ class RehearsalServer:
         password: str | None = None,
         launched: Mapping[str, str] | None = None,
         certificate: Path | None = None,
+        kept: KeptFootage | None = None,
     ) -> None:
         self._mounts = dict(mounts)
         self._port = port
@@ -97,9 +116,12 @@ class RehearsalServer:
         self._password = password
         self._launched = dict(launched or {})
         self._certificate = certificate
+        self._kept = kept
         self._child: subprocess.Popen[str] | None = None
         # When each mount began to send pictures, as (mount, aware UTC), in order.
         self.played: list[tuple[str, datetime]] = []
+        # When kept footage was asked for, alike.
+        self.asked: list[tuple[str, datetime]] = []
 
     def __enter__(self) -> Self:
         self.start()
@@ -127,7 +149,8 @@ class RehearsalServer:
         ------
         KeyError : no such mount
         """
-        if mount not in self._mounts and mount not in self._launched:
+        kept = self._kept.mounts if self._kept is not None else {}
+        if mount not in (*self._mounts, *self._launched, *kept):
             raise KeyError(mount)
         scheme = "rtsps" if self._certificate is not None else "rtsp"
         return f"{scheme}://127.0.0.1:{self._port}{mount}"
@@ -149,6 +172,8 @@ class RehearsalServer:
             command += ["--mount", f"{mount}={path.resolve()}"]
         for mount, pipeline in self._launched.items():
             command += ["--launch", f"{mount}={pipeline}"]
+        if self._kept is not None:
+            command += self._kept_options(self._kept)
         if self._certificate is not None:
             command += ["--certificate", str(self._certificate.resolve())]
         environment = _environment()
@@ -175,6 +200,14 @@ class RehearsalServer:
         """SIGKILL, as a camera that loses its power; ``start`` brings it back on the same port."""
         self._end(signal_kill=True)
 
+    def _kept_options(self, kept: KeptFootage) -> list[str]:
+        options = ["--origin", f"{kept.origin.timestamp():.3f}"]
+        for mount, path in kept.mounts.items():
+            options += ["--playback", f"{mount}={path.resolve()}"]
+        if kept.until is not None:
+            options += ["--kept-until", f"{kept.until.timestamp():.3f}"]
+        return options
+
     def _wait_until_ready(self, child: subprocess.Popen[str], complaints: _Complaints) -> int:
         watchdog = threading.Timer(START_LIMIT_S, child.kill)
         watchdog.daemon = True
@@ -197,8 +230,9 @@ class RehearsalServer:
         with contextlib.suppress(ValueError):  # closed by ``_end`` while reading
             for line in stream:
                 word, moment, mount = line.rstrip("\n").split(" ", 2)
-                if word == "playing":
-                    self.played.append((mount, datetime.fromtimestamp(float(moment), UTC)))
+                told = {"playing": self.played, "asked": self.asked}.get(word)
+                if told is not None:
+                    told.append((mount, datetime.fromtimestamp(float(moment), UTC)))
 
     def _end(self, *, signal_kill: bool) -> None:
         child, self._child = self._child, None

@@ -8,6 +8,12 @@ nothing of the product. ``kaozheng_service.rehearsal`` finds that Python and sta
 ``--launch /sound='( audiotestsrc is-live=true ! alawenc ! rtppcmapay name=pay0 )'`` serves a pipeline as it is,
 for streams that no file makes; ``--certificate`` encrypts all of them (rtsps).
 
+``--playback /nvr/front-left=front-left.mp4`` serves what a recorder kept of that camera:
+``rtsp://HOST/nvr/front-left?starttime=20241123T010000Z&endtime=20241123T010010Z`` is that part of the looped file,
+from the keyframe at or before its start on, and then the end of the stream. ``--origin`` is when the file first
+began (s since the epoch, the server's start if not given), ``--kept-until`` when the recording ends: a range that
+begins later is refused, one that ends later is cut short.
+
 Each file is demuxed once; its access units are then sent again and again at native speed, never
 re-encoded, with time stamps that go on over the loop point. All mounts share one time origin, so the
 cameras of one room stay in step whoever connects when. Prints ``ready rtsp://127.0.0.1:PORT``.
@@ -16,7 +22,9 @@ cameras of one room stay in step whoever connects when. Prints ``ready rtsp://12
 from __future__ import annotations
 
 import argparse
+import calendar
 import os
+import re
 import signal
 import sys
 import time
@@ -24,6 +32,7 @@ from bisect import bisect_right
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from urllib.parse import parse_qs
 
 import gi  # type: ignore[import-not-found]
 
@@ -56,6 +65,9 @@ def main(arguments: list[str] | None = None) -> int:
     try:
         for mount, path in options.mount:
             factories.append((mount, _factory(mount, read_clip(path), origin_s)))
+        kept = Kept(time.time() if options.origin is None else options.origin, options.kept_until)
+        for mount, path in options.playback:
+            factories.append((mount, PlaybackFactory(mount, read_clip(path), kept)))
     except ClipError as error:
         print(error, file=sys.stderr)
         return 2
@@ -214,11 +226,15 @@ class Feeder:
         """The last client has left."""
         self._stopped = True
 
+    def _into_s(self) -> float:
+        """How far the clip has come since the common time origin."""
+        return time.monotonic() - self._origin_s
+
     def _begin_at_keyframe(self) -> None:
-        """Go to the keyframe that the common time origin names now, and time-stamp it with now."""
+        """Go to the keyframe at or before where the clip is, and time-stamp it with now."""
         units = self._clip.units
         keyframes = [index for index, unit in enumerate(units) if unit.keyframe]
-        into_ns = int((time.monotonic() - self._origin_s) * 1e9) % self._clip.duration_ns
+        into_ns = int(self._into_s() * 1e9) % self._clip.duration_ns
         latest = bisect_right([units[index].dts_ns for index in keyframes], into_ns) - 1
         self._index = keyframes[max(0, latest)]
         clock = self._source.get_clock()
@@ -258,14 +274,97 @@ class Feeder:
         return bool(self._source.emit("push-buffer", buffer) == Gst.FlowReturn.OK)
 
 
+@dataclass(frozen=True)
+class Kept:
+    """What a recorder kept: the looped clip from ``origin_s`` (s since the epoch) on; ``until_s`` None is for ever."""
+
+    origin_s: float
+    until_s: float | None
+
+
+class PlaybackFeeder(Feeder):
+    """Pushes the part from ``start_s`` to ``end_s`` (s since the clip's origin) into one media, then its end."""
+
+    def __init__(self, mount: str, clip: Clip, source: Any, start_s: float, end_s: float) -> None:
+        super().__init__(mount, clip, source, 0.0)
+        self._start_s = start_s
+        self._length_ns = int((end_s - start_s) * 1e9)
+        self._end_ns = 0
+
+    def _into_s(self) -> float:
+        return self._start_s
+
+    def _begin_at_keyframe(self) -> None:
+        super()._begin_at_keyframe()
+        before_ns = int(self._start_s * 1e9) % self._clip.duration_ns - self._clip.units[self._index].dts_ns
+        self._end_ns = self._started_ns + before_ns + self._length_ns
+
+    def _push_unit(self) -> bool:
+        if self._clip.units[self._index].dts_ns + self._shift_ns >= self._end_ns:
+            self._source.emit("end-of-stream")
+            return False
+        return super()._push_unit()
+
+
+class PlaybackFactory(GstRtspServer.RTSPMediaFactory):  # type: ignore[misc]
+    """A media for each client, of the range that its address asks for."""
+
+    def __init__(self, mount: str, clip: Clip, kept: Kept) -> None:
+        super().__init__()
+        self._mount = mount
+        self._clip = clip
+        self._kept = kept
+        # What each media that is being made was asked for, by its element's name.
+        self._ranges: dict[str, tuple[float, float]] = {}
+        self.set_shared(False)
+        self.connect("media-configure", self._configure)
+
+    def do_create_element(self, url: Any) -> Any:
+        """None, which refuses the client, where nothing was kept of the range."""
+        query = {name: values[0] for name, values in parse_qs(url.query or "").items()}
+        try:
+            start_s, end_s = (_asked_s(query[name]) for name in ("starttime", "endtime"))
+        except (KeyError, ValueError):
+            return None
+        if self._kept.until_s is not None:
+            end_s = min(end_s, self._kept.until_s)
+        print(f"asked {time.time():.3f} {self._mount}", flush=True)
+        if start_s < self._kept.origin_s or end_s <= start_s:
+            return None
+        element = Gst.parse_bin_from_description(_pipeline(self._clip.codec), False)
+        self._ranges[element.get_name()] = (start_s - self._kept.origin_s, end_s - self._kept.origin_s)
+        return element
+
+    def _configure(self, _factory: Any, media: Any) -> None:
+        element = media.get_element()
+        start_s, end_s = self._ranges.pop(element.get_name())
+        source = element.get_by_name_recurse_up("source")
+        feeder = PlaybackFeeder(self._mount, self._clip, source, start_s, end_s)
+        source.connect("need-data", feeder.describe)
+        media.connect("new-state", feeder.play)
+        media.connect("unprepared", feeder.stop)
+
+
+def _asked_s(text: str) -> float:
+    """Seconds since the epoch of ``20241123T010000Z``. ValueError for anything else."""
+    match = re.fullmatch(r"(\d{4})(\d\d)(\d\d)T(\d\d)(\d\d)(\d\d)Z", text)
+    if match is None:
+        raise ValueError(text)
+    return float(calendar.timegm(tuple(int(part) for part in match.groups())))
+
+
+def _pipeline(codec: str) -> str:
+    return (
+        f"appsrc name=source is-live=true do-timestamp=false format=time block=false"
+        f" max-bytes={QUEUE_LIMIT_BYTES} leaky-type=downstream"
+        f" caps=video/x-{codec},stream-format=byte-stream,alignment=au"
+        f" ! {codec}parse ! rtp{codec}pay name=pay0 pt=96 config-interval=-1"
+    )
+
+
 def _factory(mount: str, clip: Clip, origin_s: float) -> Any:
     factory = GstRtspServer.RTSPMediaFactory()
-    factory.set_launch(
-        f"( appsrc name=source is-live=true do-timestamp=false format=time block=false"
-        f" max-bytes={QUEUE_LIMIT_BYTES} leaky-type=downstream"
-        f" caps=video/x-{clip.codec},stream-format=byte-stream,alignment=au"
-        f" ! {clip.codec}parse ! rtp{clip.codec}pay name=pay0 pt=96 config-interval=-1 )"
-    )
+    factory.set_launch(f"( {_pipeline(clip.codec)} )")
     factory.set_shared(True)
 
     def configure(_factory: Any, media: Any) -> None:
@@ -336,6 +435,16 @@ def _parse(arguments: list[str] | None) -> argparse.Namespace:
     parser.add_argument(
         "--launch", type=_launch, action="append", default=[], metavar="/ROOM/CAMERA=PIPELINE"
     )
+    parser.add_argument(
+        "--playback",
+        type=_mount,
+        action="append",
+        default=[],
+        metavar="/ROOM/CAMERA=FILE",
+        help="kept footage",
+    )
+    parser.add_argument("--origin", type=float, metavar="S", help="when kept footage first began its file")
+    parser.add_argument("--kept-until", type=float, metavar="S", help="when kept footage ends")
     parser.add_argument("--user", help="ask clients for this user name")
     parser.add_argument("--password-env", metavar="VARIABLE", help="environment variable with the password")
     parser.add_argument("--certificate", type=Path, help="PEM file with certificate and key: serve rtsps")

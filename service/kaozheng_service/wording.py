@@ -82,6 +82,13 @@ _GAP_CAUSES = {
     "stopped_by_operator": "人工停止",
     "unknown": "原因不明",
 }
+_BACKFILLS = {
+    "waiting": "待再取",
+    "fetching": "正在取回",
+    "healed": "已补录",
+    "partly": "部分补录",
+    "given_up": "未能补录",
+}
 _ACTIVITIES = {
     Activity.PAPER_SETTING: "命题",
     Activity.PAPER_COLLECTION: "领取试卷",
@@ -159,6 +166,11 @@ def cause_name(cause: Cause) -> str:
 def gap_cause_name(cause: str) -> str:
     """A gap's cause; one that has no word here is shown as it is written in the log, not hidden."""
     return _GAP_CAUSES.get(cause, cause)
+
+
+def backfill_name(state: str) -> str:
+    """How far the backfilling of a gap has come. KeyError for another state."""
+    return _BACKFILLS[state]
 
 
 def activity_name(activity: Activity) -> str:

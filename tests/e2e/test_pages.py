@@ -13,7 +13,9 @@ from typing import Any
 import pytest
 import uvicorn
 from kaozheng_service.clock import now
+from kaozheng_service.database import Window
 from kaozheng_service.web.app import create_app
+from sqlalchemy import select
 
 pytestmark = [pytest.mark.browser, pytest.mark.e2e, pytest.mark.xdist_group("browser")]
 
@@ -175,6 +177,27 @@ def test_a_moment_in_a_gap_shows_its_cause_and_the_other_camera_shows_the_pictur
     assert page.locator("#clock").inner_text() == shown.at(9)[11:]
     assert page.locator(".facts:visible h2").inner_text() == "front-left"
     assert not shown.complaints
+
+
+def test_backfilled_footage_plays_within_its_gap_and_is_named_as_such(shown: Shown, tmp_path: Path) -> None:
+    with shown.archive.station.sessions() as session:
+        window = session.scalars(select(Window.id)).one()
+    shown.archive.backfill(window, "back-right", shown.begins + timedelta(seconds=6), 4, source="校园录像机")
+    shown.open_footage(10, camera="back-right")
+    until(shown.page, "document.getElementById('video').readyState >= 2")
+    which = "document.getElementById('which').textContent"
+    assert "补录自 校园录像机" in shown.page.evaluate(which)
+    assert shown.page.evaluate("document.getElementById('stage').classList.contains('from-elsewhere')")
+    shown.page.screenshot(path=tmp_path / "backfilled.png", full_page=True)
+    # Recorded before and after it: played on from before the gap, each part is named for what it is.
+    shown.open_footage(6, camera="back-right")
+    until(shown.page, "document.getElementById('video').readyState >= 2")
+    assert "补录" not in shown.page.evaluate(which)
+    shown.page.click("#play")
+    until(shown.page, f"{which}.includes('补录自')")
+    until(shown.page, f"!{which}.includes('补录自')")
+    assert shown.page.evaluate("!document.getElementById('video').paused")
+    assert shown.complaints == []
 
 
 def test_a_click_on_the_timeline_goes_there(shown: Shown) -> None:

@@ -82,7 +82,7 @@ def test_what_is_missing_has_a_pattern_and_overlaps_the_strip(eventful: Any) -> 
     assert gap.get("fill") == "url(#kz-gap)"
     assert float(gap.get("height")) > float(recorded.get("height"))
     patterns = {one.get("id") for one in parsed(document).iter(f"{SVG}pattern")}
-    assert {"kz-gap", "kz-unexplained", "kz-fault", "kz-writing"} == patterns
+    assert {"kz-gap", "kz-backfilled", "kz-unexplained", "kz-fault", "kz-writing"} == patterns
 
 
 def test_the_exam_and_the_present_are_marked_where_the_window_runs(small_archive: Any) -> None:

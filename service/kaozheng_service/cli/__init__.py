@@ -9,6 +9,7 @@ from kaozheng_coverage.errors import CoverageError
 from kaozheng_vision.errors import VisionError
 
 from kaozheng_service.cli.alarm_commands import alarms_app
+from kaozheng_service.cli.backfill_command import backfill
 from kaozheng_service.cli.calibrate_commands import calibrate
 from kaozheng_service.cli.card_check_command import check_cards
 from kaozheng_service.cli.commands import app
@@ -19,6 +20,7 @@ from kaozheng_service.logs import configure_logs
 
 app.add_typer(alarms_app, name="alarms")
 app.command("systemd-unit")(systemd_unit)
+app.command()(backfill)
 app.command()(calibrate)
 app.command("cards-check")(check_cards)
 app.command()(completeness)

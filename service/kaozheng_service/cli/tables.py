@@ -21,8 +21,10 @@ from kaozheng_service.alarms.listing import Listed
 from kaozheng_service.alarms.words import alarm_name
 from kaozheng_service.config.site import Site
 from kaozheng_service.disputes.found import FindResult, FoundCamera
+from kaozheng_service.disputes.timeline import State
 from kaozheng_service.disputes.verify import Report
 from kaozheng_service.inspection.result import RoomInspection
+from kaozheng_service.recording.backfill import GapBackfill
 from kaozheng_service.session_wording import share_text
 from kaozheng_service.sessions.facts import SessionFacts
 from kaozheng_service.sessions.listing import listing
@@ -246,7 +248,7 @@ def print_session(site: Site, facts: SessionFacts) -> None:
     for item in (*found.unexplained, *found.gaps, *found.alarms):
         until = local(item.ends_at) if item.ends_at is not None else "…"
         length = "" if item.seconds is None else f", {item.seconds:.1f} s"
-        what = item.code.replace("_", " ") + (f" ({item.detail})" if item.detail else "")
+        what = item.code.replace("_", " ") + (f" ({item.detail})" if item.detail else "") + item.healed
         line = f"{item.number} {item.camera} {local(item.starts_at)} to {until}{length}: {what}"
         console.print(escape(line), soft_wrap=True)
     for mark in facts.marks:
@@ -261,6 +263,22 @@ def print_session(site: Site, facts: SessionFacts) -> None:
 def verdict_words(verdict: str) -> str:
     """Whether a window is complete, as markup."""
     return _VERDICTS.get(verdict, escape(verdict.replace("_", " ")))
+
+
+def print_backfill(window_id: str, results: list[GapBackfill]) -> None:
+    """Gap by gap what was fetched afterwards, and why the rest was not."""
+    table = Table("camera", "gap", "cause", "backfilled", "state", "why", title=f"window {escape(window_id)}")
+    for one in results:
+        length_s = (one.ends_at - one.starts_at).total_seconds()
+        table.add_row(
+            escape(one.camera_id),
+            f"{one.starts_at:%H:%M:%S} UTC, {length_s:.1f} s",
+            one.cause,
+            f"{one.healed_s:.1f} s",
+            one.state.replace("_", " "),
+            escape(one.reason),
+        )
+    console.print(table)
 
 
 def print_found(site: Site, result: FindResult) -> None:
@@ -293,13 +311,21 @@ def print_found(site: Site, result: FindResult) -> None:
             moment = nearest.at.astimezone(site.zone)
             console.print(f"nearest footage {word}: {escape(nearest.camera_id)} at {moment:%F %T}")
     if not result.found:
-        console.print("[yellow]No camera that sees it recorded that moment.[/yellow]")
+        came = any(camera.at_moment is State.BACKFILLED for camera in result.cameras)
+        console.print(
+            "[yellow]No camera that sees it recorded that moment"
+            f"{'; footage of it was fetched afterwards' if came else ''}.[/yellow]"
+        )
 
 
 def _file(camera: FoundCamera) -> str:
     for segment in camera.segments:
         if segment.offset_s is not None:
             return f"{segment.path} at {segment.offset_s:.1f} s"
+    for one in camera.backfilled:
+        if one.segment.offset_s is not None:
+            known = f"backfilled from {one.source}, known to {one.uncertainty_s:g} s"
+            return f"{one.segment.path} at {one.segment.offset_s:.1f} s ({known})"
     return "; ".join(f"gap: {gap.cause}" for gap in camera.gaps)
 
 

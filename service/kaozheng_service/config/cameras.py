@@ -12,6 +12,7 @@ from pydantic import Field, field_validator, model_validator
 
 from kaozheng_service.config.calibrated import CalibratedEntry, Number
 from kaozheng_service.config.fields import Degrees, Id, Part_, Point3
+from kaozheng_service.config.playback import PlaybackEntry
 
 
 class CalibrationEntry(Part_):
@@ -73,6 +74,10 @@ class CameraConfig(Part_):
     certificate: Path | None = Field(
         default=None,
         description="PEM file with the camera's own certificate, for rtsps:// where no authority vouches for it",
+    )
+    playback: PlaybackEntry | None = Field(
+        default=None,
+        description="where its footage is kept a second time; gaps are filled from there afterwards",
     )
     position: Point3
     aim: Point3

@@ -359,6 +359,10 @@ def _cross_faults(site: Site) -> list[tuple[tuple[str | int, ...], str]]:
             if camera.credential is not None and camera.credential not in credentials:
                 where = ("rooms", number, "cameras", place, "credential")
                 faults.append((where, f"no credential {camera.credential!r} in credentials; add it there"))
+            kept = camera.playback.credential if camera.playback is not None else None
+            if kept is not None and kept not in credentials:
+                place_of = ("rooms", number, "cameras", place, "playback", "credential")
+                faults.append((place_of, f"no credential {kept!r} in credentials; add it there"))
     for number, rule in enumerate(site.windows.rules):
         if rule.room not in names:
             known = ", ".join([SESSION_ROOM, *(room.id for room in site.rooms)])

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import threading
 from concurrent.futures import Future
+from datetime import datetime
+from pathlib import Path
 
 from kaozheng_vision.errors import VisionError
 from kaozheng_vision.failures import Failure, StreamError
@@ -11,6 +13,7 @@ from kaozheng_vision.onvif import ask_device
 from kaozheng_vision.source import Source
 
 from kaozheng_service.config.cameras import CameraConfig
+from kaozheng_service.config.playback import PlaybackEntry
 from kaozheng_service.config.secrets import read_secret
 from kaozheng_service.config.site import Site
 
@@ -20,14 +23,29 @@ DEVICE_TIMEOUT_S = 5.0
 
 def camera_source(site: Site, camera: CameraConfig) -> Source:
     """The stream or device of ``camera``. Raises UserError where its password cannot be read, without showing it."""
-    certificate = None if camera.certificate is None else site.folder / camera.certificate
-    if camera.credential is None:
-        return Source(camera.source, certificate=certificate)
-    entry = site.credential(camera.credential)
+    return _with_login(site, camera.source, camera.credential, camera.certificate)
+
+
+def playback_source(site: Site, playback: PlaybackEntry, starts_at: datetime, ends_at: datetime) -> Source:
+    """What plays a range of a camera's footage that is kept elsewhere.
+
+    Raises
+    ------
+    UserError : its password cannot be read
+    ServiceError : its local time does not name the range
+    """
+    return _with_login(site, playback.address(starts_at, ends_at), playback.credential, playback.certificate)
+
+
+def _with_login(site: Site, url: str, credential: str | None, pinned: Path | None) -> Source:
+    certificate = None if pinned is None else site.folder / pinned
+    if credential is None:
+        return Source(url, certificate=certificate)
+    entry = site.credential(credential)
     password = read_secret(
         f"credential {entry.id}", site.folder, env=entry.password_env, file=entry.password_file
     )
-    return Source(camera.source, entry.username, password, certificate)
+    return Source(url, entry.username, password, certificate)
 
 
 def stream_of(device: Source) -> Future[Source]:

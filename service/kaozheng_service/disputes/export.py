@@ -53,7 +53,10 @@ class ExportRequest:
 
 @dataclass(frozen=True, slots=True)
 class ExportResult:
-    """``bytes`` are those of the originals; ``gaps`` counts what is missing in the range, with its signed cause."""
+    """``bytes`` are those of the originals; ``gaps`` counts what is missing in the range, with its signed cause.
+
+    ``segments`` were recorded; ``backfilled`` came afterwards from elsewhere, for gaps.
+    """
 
     path: Path
     id: str
@@ -62,6 +65,7 @@ class ExportResult:
     bytes: int
     gaps: int
     viewing_copies: int
+    backfilled: int
 
 
 def export_bag(
@@ -89,7 +93,7 @@ def export_bag(
     _refuse_bad_request(station, request, out)
     span = (request.starts_at, request.ends_at)
     selection = select_footage(station, request.room_id, request.camera_ids, span)
-    total = sum(footage.bytes for footage in selection.footage)
+    total = sum(footage.bytes for footage in selection.originals)
     out.parent.mkdir(parents=True, exist_ok=True)
     _refuse_full_disk(out.parent, 2 * total + _SPARE_BYTES)
     draft = Path(tempfile.mkdtemp(prefix=f".{out.name}.", suffix=".part", dir=out.parent))
@@ -105,7 +109,8 @@ def export_bag(
         raise
     identity, leaf, copies = result
     gaps = [gap for gap in selection.of_kind("gap") if gap.meets(span)]
-    return ExportResult(out, identity, leaf, len(selection.footage), total, len(gaps), copies)
+    counts = len(selection.footage), total, len(gaps), copies, len(selection.backfilled)
+    return ExportResult(out, identity, leaf, *counts)
 
 
 def export_json(result: ExportResult) -> dict[str, Any]:
@@ -142,10 +147,10 @@ def _copy_originals(
     station: Station, selection: Selection, draft: Path, progress: Progress | None, *, despite_damage: bool
 ) -> dict[str, str]:
     """Copy byte by byte, hashing what is read; returns SHA-256 by path in the bag."""
-    total = sum(footage.bytes for footage in selection.footage)
+    total = sum(footage.bytes for footage in selection.originals)
     hashes: dict[str, str] = {}
     done = 0
-    for footage in selection.footage:
+    for footage in selection.originals:
         name = segment_path(footage.record)
         target = draft / name
         target.parent.mkdir(parents=True, exist_ok=True)
@@ -187,12 +192,12 @@ def _complete(
         identity, at, request.room_id, request.camera_ids, span, request.seat or "", request.reason.strip()
     )
     copies = _make_viewing_copies(station, selection, draft, hashes)
-    signed = {segment_path(part.record): part.record["sha256"] for part in selection.footage}
+    signed = {segment_path(part.record): part.record["sha256"] for part in selection.originals}
     damaged = {path for path, digest in signed.items() if hashes.get(path) != digest}
     texts = {
         KEY: public_pem(station.log.public_key),
         "data/report.html": report_html(station, claim, selection, copies, damaged),
-        "README.txt": readme_text(station, claim),
+        "README.txt": readme_text(station, claim, backfilled=bool(selection.backfilled)),
         "verify.py": standalone_verifier(),
     }
     for name, text in texts.items():
@@ -230,25 +235,29 @@ def _make_viewing_copies(
     """One copy for each unbroken run of a camera: a copy that runs on over a gap would hide it."""
     copies: list[ViewingCopy] = []
     zone = station.site.zone
-    there = [footage for footage in selection.footage if segment_path(footage.record) in hashes]
-    for camera, members in groupby(there, key=lambda footage: footage.record.camera):
-        runs = _runs([footage.record for footage in members])
-        for number, run in enumerate(runs, 1):
-            suffix = f"-{number}" if len(runs) > 1 else ""
-            name = f"data/viewing/derived-viewing-copy-{camera}{suffix}.mp4"
-            begins = run[0].span[0].astimezone(zone)
-            title = f"{VIEWING_TITLE}: {camera} {begins:%Y-%m-%d %H:%M:%S}"
-            target = draft / name
-            target.parent.mkdir(parents=True, exist_ok=True)
-            failure = ""
-            try:
-                playable_copy(
-                    [draft / segment_path(record) for record in run], target, encode=False, title=title
-                )
-            except ServiceError as error:
-                # The originals are what counts; a copy that cannot be made must not hold them back.
-                failure = str(error)
-            copies.append(ViewingCopy(name, camera, run[0].span[0], run[-1].span[1], failure))
+    openings = {record["take"]: record for record in selection.of_kind("backfill.opened")}
+    for kind, part in (("", selection.footage), ("-backfilled", selection.backfilled)):
+        there = [footage for footage in part if segment_path(footage.record) in hashes]
+        for camera, members in groupby(there, key=lambda footage: footage.record.camera):
+            runs = _runs([footage.record for footage in members])
+            for number, run in enumerate(runs, 1):
+                suffix = f"-{number}" if len(runs) > 1 else ""
+                name = f"data/viewing/derived-viewing-copy-{camera}{kind}{suffix}.mp4"
+                begins = run[0].span[0].astimezone(zone)
+                source = openings[run[0]["take"]]["source"] if kind else ""
+                title = f"{VIEWING_TITLE}: {camera} {begins:%Y-%m-%d %H:%M:%S}"
+                title += f" 补录，来自 / backfilled from {source}" if source else ""
+                target = draft / name
+                target.parent.mkdir(parents=True, exist_ok=True)
+                failure = ""
+                try:
+                    playable_copy(
+                        [draft / segment_path(record) for record in run], target, encode=False, title=title
+                    )
+                except ServiceError as error:
+                    # The originals are what counts; a copy that cannot be made must not hold them back.
+                    failure = str(error)
+                copies.append(ViewingCopy(name, camera, run[0].span[0], run[-1].span[1], failure, source))
     return copies
 
 

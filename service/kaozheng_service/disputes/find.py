@@ -6,14 +6,15 @@ import difflib
 from datetime import datetime, timedelta
 
 from sqlalchemy import ColumnElement, func, select
-from sqlalchemy.orm import Session
+from sqlalchemy.orm import Session, joinedload
 
 from kaozheng_service.clock import now
 from kaozheng_service.config.site import RoomConfig
-from kaozheng_service.database import Gap, Segment, Window
+from kaozheng_service.database import BackfilledSegment, Gap, Segment, Window
 from kaozheng_service.disputes.alarms import alarms_within
 from kaozheng_service.disputes.found import (
     FindResult,
+    FoundBackfill,
     FoundCamera,
     FoundGap,
     FoundSegment,
@@ -170,6 +171,9 @@ def _camera(
         gaps=tuple(FoundGap(gap.starts_at, gap.ends_at, gap.cause, gap.detail, gap.leaf) for gap in gaps),
         timeline=timeline,
         alarms=tuple(alarms_within(session, starts_at, ends_at, room.id, camera_id)),
+        backfilled=_backfilled(
+            session, room.id, camera_id, at if moment.state is State.BACKFILLED else None, starts_at, ends_at
+        ),
     )
 
 
@@ -198,23 +202,56 @@ def _segments(
     if at is not None:
         begun = [row for row in rows if row.starts_at <= at]
         holder = next((row for row in reversed(begun) if at < row.ends_at), begun[-1] if begun else None)
+    return tuple(_found(row, at if row is holder else None) for row in rows)
+
+
+def _backfilled(
+    session: Session,
+    room_id: str,
+    camera_id: str,
+    at: datetime | None,
+    starts_at: datetime,
+    ends_at: datetime,
+) -> tuple[FoundBackfill, ...]:
+    """Files that came afterwards and touch the range, oldest first."""
+    query = select(BackfilledSegment).where(
+        BackfilledSegment.room_id == room_id,
+        BackfilledSegment.camera_id == camera_id,
+        BackfilledSegment.starts_at < ends_at,
+        BackfilledSegment.ends_at > starts_at,
+    )
+    rows = session.scalars(
+        query.order_by(BackfilledSegment.starts_at).options(joinedload(BackfilledSegment.take))
+    ).all()
+    holder = next((row for row in rows if at is not None and row.starts_at <= at < row.ends_at), None)
     return tuple(
-        FoundSegment(
-            id=row.id,
-            take=row.take_id,
-            number=row.number,
-            path=row.path,
-            bytes=row.bytes,
-            sha256=row.sha256,
-            codec=row.codec,
-            width=row.width,
-            height=row.height,
-            starts_at=row.starts_at,
-            ends_at=row.ends_at,
-            leaf=row.leaf,
-            offset_s=(at - row.starts_at).total_seconds() if at is not None and row is holder else None,
+        FoundBackfill(
+            _found(row, at if row is holder else None),
+            row.take.source,
+            row.take.time_source,
+            row.take.uncertainty_s,
+            row.overlapping_s,
         )
         for row in rows
+    )
+
+
+def _found(row: Segment | BackfilledSegment, at: datetime | None) -> FoundSegment:
+    """``at`` is the moment, where it lies in this file."""
+    return FoundSegment(
+        id=row.id,
+        take=row.take_id,
+        number=row.number,
+        path=row.path,
+        bytes=row.bytes,
+        sha256=row.sha256,
+        codec=row.codec,
+        width=row.width,
+        height=row.height,
+        starts_at=row.starts_at,
+        ends_at=row.ends_at,
+        leaf=row.leaf,
+        offset_s=(at - row.starts_at).total_seconds() if at is not None else None,
     )
 
 

@@ -34,6 +34,20 @@ class FoundSegment:
 
 
 @dataclass(frozen=True, slots=True)
+class FoundBackfill:
+    """One file that came afterwards from ``source``: never recorded by us, its times known to ``uncertainty_s``.
+
+    ``overlapping_s`` of it lie beyond the gap, where there may be footage already.
+    """
+
+    segment: FoundSegment
+    source: str
+    time_source: str
+    uncertainty_s: float
+    overlapping_s: float
+
+
+@dataclass(frozen=True, slots=True)
 class FoundGap:
     """A signed gap that touches the range, with its own full ends."""
 
@@ -64,7 +78,7 @@ class FoundCamera:
     """What one camera has. ``sight`` is None when no seat was asked for.
 
     ``timeline`` says of every second of the range what became of it; ``at_moment`` of the moment itself.
-    ``alarms`` are the faults of its picture that touch the range.
+    ``alarms`` are the faults of its picture that touch the range, ``backfilled`` files that came afterwards.
     """
 
     camera_id: str
@@ -76,6 +90,7 @@ class FoundCamera:
     gaps: tuple[FoundGap, ...]
     timeline: tuple[Stretch, ...]
     alarms: tuple[Alarm, ...] = ()
+    backfilled: tuple[FoundBackfill, ...] = ()
 
     @property
     def recorded(self) -> bool:
@@ -156,22 +171,16 @@ def _camera_json(camera: FoundCamera) -> dict[str, Any]:
         "camera": camera.camera_id,
         "at_moment": camera.at_moment.value,
         "sight": _sight_json(camera),
-        "segments": [
+        "segments": [_segment_json(segment) for segment in camera.segments],
+        "backfilled": [
             {
-                "take": segment.take,
-                "number": segment.number,
-                "path": segment.path,
-                "bytes": segment.bytes,
-                "sha256": segment.sha256,
-                "codec": segment.codec,
-                "width": segment.width,
-                "height": segment.height,
-                "from": to_text(segment.starts_at),
-                "to": to_text(segment.ends_at),
-                "leaf": segment.leaf,
-                "offset_s": segment.offset_s,
+                **_segment_json(one.segment),
+                "source": one.source,
+                "time_source": one.time_source,
+                "uncertainty_s": one.uncertainty_s,
+                "overlapping_s": one.overlapping_s,
             }
-            for segment in camera.segments
+            for one in camera.backfilled
         ],
         "gaps": [
             {
@@ -188,6 +197,23 @@ def _camera_json(camera: FoundCamera) -> dict[str, Any]:
     }
 
 
+def _segment_json(segment: FoundSegment) -> dict[str, Any]:
+    return {
+        "take": segment.take,
+        "number": segment.number,
+        "path": segment.path,
+        "bytes": segment.bytes,
+        "sha256": segment.sha256,
+        "codec": segment.codec,
+        "width": segment.width,
+        "height": segment.height,
+        "from": to_text(segment.starts_at),
+        "to": to_text(segment.ends_at),
+        "leaf": segment.leaf,
+        "offset_s": segment.offset_s,
+    }
+
+
 def stretch_json(stretch: Stretch) -> dict[str, Any]:
     """One stretch of a camera's line, as in the find and the status schema."""
     return {
@@ -197,6 +223,7 @@ def stretch_json(stretch: Stretch) -> dict[str, Any]:
         "take": stretch.take or None,
         "cause": stretch.cause or None,
         "detail": stretch.detail or None,
+        "source": stretch.source or None,
     }
 
 

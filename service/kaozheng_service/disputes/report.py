@@ -34,13 +34,14 @@ class Claim:
 
 @dataclass(frozen=True, slots=True)
 class ViewingCopy:
-    """A derived copy at ``path`` in the bag; ``failure`` is why there is none."""
+    """A derived copy at ``path`` in the bag; ``failure`` is why there is none, ``source`` where it came from later."""
 
     path: str
     camera: str
     starts_at: datetime
     ends_at: datetime
     failure: str
+    source: str = ""
 
 
 def report_html(
@@ -76,6 +77,10 @@ def report_html(
             timeline=lines_svg(lines, claim.span, zone),
             gaps=gaps,
             footage=by_camera,
+            backfilled=selection.backfilled,
+            openings={record["take"]: record for record in selection.of_kind("backfill.opened")},
+            healed=_healed(selection),
+            given_up={record["gap"]: record for record in selection.of_kind("backfill.given_up")},
             copies=copies,
             damaged=damaged,
             segment_path=segment_path,
@@ -87,10 +92,23 @@ def report_html(
     )
 
 
-def readme_text(station: Station, claim: Claim) -> str:
-    """README.txt of the bag."""
+def _healed(selection: Selection) -> dict[int, float]:
+    """Seconds of each gap for which footage came afterwards, by the index of the gap's record."""
+    seconds: dict[int, float] = {}
+    for record in selection.of_kind("gap.healed"):
+        length = (record.span[1] - record.span[0]).total_seconds()
+        seconds[record["gap"]] = seconds.get(record["gap"], 0.0) + length
+    return seconds
+
+
+def readme_text(station: Station, claim: Claim, *, backfilled: bool) -> str:
+    """README.txt of the bag; ``backfilled`` where it holds footage that came afterwards."""
     key = verifier_key(station.log.origin, station.log.public_key)
-    return _environment(station.site.zone).get_template("README.txt").render(claim=claim, key=key)
+    return (
+        _environment(station.site.zone)
+        .get_template("README.txt")
+        .render(claim=claim, key=key, backfilled=backfilled)
+    )
 
 
 def _environment(zone: tzinfo) -> Environment:

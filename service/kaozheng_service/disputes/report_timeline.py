@@ -15,12 +15,16 @@ from kaozheng_service.wording import gap_cause_name
 
 @dataclass(frozen=True, slots=True)
 class CameraLine:
-    """One camera's strip. ``recorded_s`` and ``missing_s`` are within the range; ``unexplained`` are spans."""
+    """One camera's strip. ``recorded_s`` and ``missing_s`` are within the range; ``unexplained`` are spans.
+
+    ``backfilled_s`` of what is missing have footage that came afterwards.
+    """
 
     camera: str
     bars: tuple[Bar, ...]
     recorded_s: float
     missing_s: float
+    backfilled_s: float
     unexplained: tuple[Span, ...]
 
 
@@ -52,6 +56,15 @@ def _line(selection: Selection, camera: str, span: Span, gaps: Sequence[Record],
         for number, gap in enumerate(gaps, 1)
         if gap.camera == camera
     ]
+    healed = [part for part in selection.of_kind("gap.healed", camera) if part.meets(span)]
+    bars += [
+        Bar(
+            "backfilled",
+            *_clip(part.span, span),
+            f"补录 {_times(part.span, zone)} {part['take'].rpartition('/')[2]}",
+        )
+        for part in healed
+    ]
     unexplained = []
     void = void_windows(list(selection.records))
     for window in selection.of_kind("window.expected"):
@@ -66,6 +79,7 @@ def _line(selection: Selection, camera: str, span: Span, gaps: Sequence[Record],
         tuple(bars),
         _covered_s(recorded, span),
         _covered_s([_clip(gap.span, span) for gap in gaps if gap.camera == camera], span),
+        _covered_s([_clip(part.span, span) for part in healed], span),
         tuple(unexplained),
     )
 

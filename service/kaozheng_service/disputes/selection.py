@@ -6,11 +6,20 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import select
+from sqlalchemy import ColumnElement, select
 from sqlalchemy.orm import Session
 
 from kaozheng_service.clock import to_text
-from kaozheng_service.database import Gap, Segment, Take, Window
+from kaozheng_service.database import (
+    Backfill,
+    BackfilledSegment,
+    BackfilledTake,
+    Gap,
+    Healing,
+    Segment,
+    Take,
+    Window,
+)
 from kaozheng_service.disputes.standalone.records import Record, Span, parse_record
 from kaozheng_service.errors import ServiceError, UserError
 from kaozheng_service.evidence.log import EvidenceLog
@@ -29,10 +38,19 @@ class Footage:
 
 @dataclass(frozen=True, slots=True)
 class Selection:
-    """``records`` are in the log's order: windows, takes, gaps, the footage's own and those of its neighbours."""
+    """``records`` are in the log's order: windows, takes, gaps, the footage's own and those of its neighbours.
+
+    ``backfilled`` is footage that came afterwards, for gaps: never recorded by us.
+    """
 
     footage: tuple[Footage, ...]
     records: tuple[Record, ...]
+    backfilled: tuple[Footage, ...] = ()
+
+    @property
+    def originals(self) -> tuple[Footage, ...]:
+        """What is handed over: recorded first, then backfilled."""
+        return (*self.footage, *self.backfilled)
 
     def of_kind(self, kind: str, camera_id: str | None = None) -> list[Record]:
         """Records of one kind, of one camera or all."""
@@ -76,16 +94,51 @@ def select_footage(station: Station, room_id: str, camera_ids: Sequence[str], sp
         for camera_id in camera_ids:
             mine = [take for take in takes if take.camera_id == camera_id]
             rows += _segments(session, mine, span)
+        came = _backfilled(session, ids, camera_ids)
     leaves = [(window.leaf, f"window {window.id}") for window in windows]
     leaves += [(take.leaf, f"take {take.id}") for take in takes]
     leaves += [(gap.leaf, f"a gap of {gap.camera_id}") for gap in gaps]
     leaves += [(row.leaf, f"segment {row.number} of take {row.take_id}") for row in rows]
+    leaves += came.leaves
     closings = [window.closed_leaf for window in windows] + [take.closed_leaf for take in takes]
     closings += [window.cancelled_leaf for window in windows]
     leaves += [(leaf, "") for leaf in closings if leaf is not None]
     records = {index: _record(station.log, index) for index in sorted({_signed(*leaf) for leaf in leaves})}
     footage = [_footage(row, records) for row in rows if row.starts_at < span[1] and row.ends_at > span[0]]
-    return Selection(tuple(footage), tuple(records.values()))
+    backfilled = [
+        _footage(row, records) for row in came.segments if row.starts_at < span[1] and row.ends_at > span[0]
+    ]
+    return Selection(tuple(footage), tuple(records.values()), tuple(backfilled))
+
+
+@dataclass(frozen=True, slots=True)
+class _Backfilled:
+    """Segments by camera, take and number; ``leaves`` of everything that was signed of them, with its name."""
+
+    segments: list[BackfilledSegment]
+    leaves: list[tuple[int | None, str]]
+
+
+def _backfilled(session: Session, window_ids: list[str], camera_ids: Sequence[str]) -> _Backfilled:
+    """All that was fetched afterwards for these windows: whole takes, so that their chains can be checked."""
+
+    def here(table: type[BackfilledTake] | type[Healing] | type[Backfill]) -> tuple[ColumnElement[bool], ...]:
+        return table.window_id.in_(window_ids), table.camera_id.in_(camera_ids)
+
+    takes = session.scalars(select(BackfilledTake).where(*here(BackfilledTake))).all()
+    segments = session.scalars(
+        select(BackfilledSegment)
+        .where(BackfilledSegment.take_id.in_([take.id for take in takes]))
+        .order_by(BackfilledSegment.camera_id, BackfilledSegment.take_id, BackfilledSegment.number)
+    ).all()
+    healings = session.scalars(select(Healing).where(*here(Healing))).all()
+    given_up = session.scalars(select(Backfill).where(*here(Backfill), Backfill.leaf.is_not(None))).all()
+    leaves: list[tuple[int | None, str]] = []
+    leaves += [(leaf, f"take {take.id}") for take in takes for leaf in (take.leaf, take.closed_leaf)]
+    leaves += [(row.leaf, f"segment {row.number} of take {row.take_id}") for row in segments]
+    leaves += [(row.leaf, f"the healing of a gap of {row.camera_id}") for row in healings]
+    leaves += [(row.leaf, "") for row in given_up]
+    return _Backfilled(list(segments), leaves)
 
 
 def _windows(session: Session, room_id: str, camera_ids: Sequence[str], span: Span) -> list[Window]:
@@ -158,9 +211,10 @@ def _record(log: EvidenceLog, index: int) -> Record:
         ) from None
 
 
-def _footage(row: Segment, records: dict[int, Record]) -> Footage:
+def _footage(row: Segment | BackfilledSegment, records: dict[int, Record]) -> Footage:
     record = records[row.leaf if row.leaf is not None else -1]
-    expected = ("segment", row.take_id, row.number, row.sha256, row.path)
+    kind = "segment" if isinstance(row, Segment) else "backfill.segment"
+    expected = (kind, row.take_id, row.number, row.sha256, row.path)
     body = record.body
     if (record.kind, body.get("take"), body.get("number"), body.get("sha256"), body.get("path")) != expected:
         raise ServiceError(

@@ -10,9 +10,9 @@ from itertools import pairwise
 from pathlib import Path
 
 from sqlalchemy import func, select
-from sqlalchemy.orm import Session
+from sqlalchemy.orm import Session, joinedload
 
-from kaozheng_service.database import Gap, Segment, Take, Window
+from kaozheng_service.database import Gap, Healing, Segment, Take, Window
 from kaozheng_service.station import Station
 
 # Presentation times are kept in 1/90000 s and rows in milliseconds: edges nearer than this are one edge.
@@ -24,6 +24,7 @@ class State(StrEnum):
 
     RECORDED = "recorded"
     WRITING = "writing"  # in the file that is being written now; no hash yet
+    BACKFILLED = "backfilled"  # a gap for which footage came afterwards from elsewhere
     GAP = "gap"  # not recorded, with a signed cause
     UNEXPLAINED = "unexplained"  # had to be recorded, is neither recorded nor explained
     UPCOMING = "upcoming"
@@ -33,7 +34,10 @@ class State(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Stretch:
-    """A part of the line, aware UTC. ``cause`` and ``detail`` are a gap's, ``take`` a recording's."""
+    """A part of the line, aware UTC. ``cause`` and ``detail`` are a gap's, ``take`` a recording's.
+
+    Backfilled it has all three, and ``source``, where the footage came from.
+    """
 
     state: State
     starts_at: datetime
@@ -41,6 +45,7 @@ class Stretch:
     take: str = ""
     cause: str = ""
     detail: str = ""
+    source: str = ""
 
     @property
     def seconds(self) -> float:
@@ -59,9 +64,9 @@ def camera_timeline(
 ) -> tuple[Stretch, ...]:
     """The whole of ``starts_at`` to ``ends_at`` without holes or overlaps, in order.
 
-    What is recorded wins over a gap, and a gap over "unexplained". Within a take, segments that follow one
-    another by number count as unbroken: a take is one uninterrupted run. A take that is open counts as far as
-    its file grows: where no byte came for longer than the site's ``silence_s``, the line says so.
+    What is recorded wins over what was backfilled, that over a gap, and a gap over "unexplained". Within a take,
+    segments that follow one another by number count as unbroken: a take is one uninterrupted run. A take that is open
+    counts as far as its file grows: where no byte came for longer than the site's ``silence_s``, the line says so.
     """
     asked = [
         window for window in _windows(session, room_id, starts_at, ends_at) if camera_id in window.cameras
@@ -70,6 +75,7 @@ def camera_timeline(
     layers = [
         *_recorded(session, room_id, camera_id, starts_at, ends_at),
         *_writing(station, session, room_id, camera_id, present),
+        *_backfilled(session, room_id, camera_id, starts_at, ends_at),
         *_gaps(session, room_id, camera_id, starts_at, ends_at),
         *(Stretch(State.UNEXPLAINED, window.starts_at, min(window.ends_at, present)) for window in windows),
         *(Stretch(State.UPCOMING, max(window.starts_at, present), window.ends_at) for window in windows),
@@ -173,6 +179,32 @@ def newest_file(folder: Path) -> NewestFile | None:
     except OSError:
         return None
     return max(found, key=lambda file: file.written_at, default=None)
+
+
+def _backfilled(
+    session: Session, room_id: str, camera_id: str, starts_at: datetime, ends_at: datetime
+) -> list[Stretch]:
+    """The parts of gaps that backfilled footage covers; what of it lies beyond them is not on the line."""
+    query = (
+        select(Healing, Gap)
+        .join(Gap, Gap.id == Healing.gap_id)
+        .where(Healing.room_id == room_id, Healing.camera_id == camera_id)
+        .where(Healing.starts_at < ends_at, Healing.ends_at > starts_at)
+        .order_by(Healing.starts_at)
+        .options(joinedload(Healing.take))
+    )
+    return [
+        Stretch(
+            State.BACKFILLED,
+            healing.starts_at,
+            healing.ends_at,
+            take=healing.take_id,
+            cause=gap.cause,
+            detail=gap.detail,
+            source=healing.take.source,
+        )
+        for healing, gap in session.execute(query)
+    ]
 
 
 def _gaps(

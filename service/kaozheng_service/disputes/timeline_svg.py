@@ -39,14 +39,16 @@ _FILLS = {
     "recorded": _RECORDED,
     "writing": "url(#kz-writing)",
     "gap": "url(#kz-gap)",
+    "backfilled": "url(#kz-backfilled)",
     "unexplained": "url(#kz-unexplained)",
     "fault": "url(#kz-fault)",
 }
-_STROKES = {"gap": _GAP, "unexplained": _BAD, "fault": _FAULT}
+_STROKES = {"gap": _GAP, "backfilled": _GAP, "unexplained": _BAD, "fault": _FAULT}
 _WORDS = {
     "recorded": "已录 recorded",
     "writing": "正在写入 being written",
     "gap": "缺口（有说明）explained gap",
+    "backfilled": "缺口中事后补录的部分 backfilled",
     "unexplained": "未说明 unexplained",
     "upcoming": "未到时间 to come",
     "fault": "画面异常 picture fault",
@@ -56,6 +58,8 @@ _PATTERNS = (
     f'fill="#fff"/><circle cx="0.6" cy="0.6" r="0.38" fill="{_RECORDED}"/></pattern>'
     '<pattern id="kz-gap" width="1.1" height="1.1" patternUnits="userSpaceOnUse" patternTransform="rotate(45)">'
     f'<rect width="1.1" height="1.1" fill="#fff"/><rect width="0.4" height="1.1" fill="{_GAP}"/></pattern>'
+    '<pattern id="kz-backfilled" width="1" height="1" patternUnits="userSpaceOnUse"><rect width="1" height="1" '
+    f'fill="#fff"/><circle cx="0.5" cy="0.5" r="0.28" fill="{_GAP}"/></pattern>'
     '<pattern id="kz-unexplained" width="1.6" height="1.6" patternUnits="userSpaceOnUse" patternTransform="rotate(45)">'
     f'<rect width="1.6" height="1.6" fill="{_BAD}"/><path d="M0.8 0V1.6M0 0.8H1.6" stroke="#fff" stroke-width="0.4"/>'
     "</pattern>"
@@ -66,7 +70,7 @@ _PATTERNS = (
 
 @dataclass(frozen=True, slots=True)
 class Bar:
-    """``kind`` is recorded, writing, gap, unexplained, upcoming or fault; what is none of these is left blank.
+    """``kind`` is recorded, writing, gap, backfilled, unexplained, upcoming or fault; all else is left blank.
 
     ``mark`` is the number under which a table tells more, "" if none does; ``title`` is shown to a pointer.
     """
@@ -234,6 +238,8 @@ def _bar(panel: Panel, bar: Bar, y: float, height: float = _BAR_MM) -> str:
         return f'<path d="M{number(left)} {middle}H{number(right)}"{style}>{title}</path>'
     if bar.kind not in _FILLS:
         return ""
+    if bar.kind == "backfilled":  # in the lower half of its gap
+        y, height = y + height / 2, height / 2
     over = _OVER_MM if bar.kind in ("gap", "unexplained") else 0.0
     width = max(right - left, _THINNEST_MM)
     place = svg.attributes(

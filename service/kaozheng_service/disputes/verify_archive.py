@@ -11,7 +11,8 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from kaozheng_service.clock import now, to_text
-from kaozheng_service.database import Gap, Segment, Take, Window
+from kaozheng_service.database import BackfilledSegment, BackfilledTake, Gap, Healing, Segment, Take, Window
+from kaozheng_service.disputes.standalone.backfilled import check_healing
 from kaozheng_service.disputes.standalone.completeness import check_take, check_windows, is_backdated
 from kaozheng_service.disputes.standalone.files import Progress, hash_file
 from kaozheng_service.disputes.standalone.findings import Findings, Report
@@ -57,6 +58,7 @@ def verify_archive(station: Station, progress: Progress | None = None) -> Report
         if tree.root() != head.root or tree.size != head.size:
             check.found.add("log_root", LOG)
         check.name_rows_without_record(rows)
+    check.name_open_backfills()
     check.name_unknown_files()
     return Report(
         outcome=check.found.outcome(),
@@ -71,7 +73,7 @@ def verify_archive(station: Station, progress: Progress | None = None) -> Report
     )
 
 
-Row = Window | Take | Segment | Gap
+Row = Window | Take | Segment | Gap | BackfilledTake | BackfilledSegment | Healing
 
 
 class _Rows:
@@ -86,7 +88,10 @@ class _Rows:
         self._found: dict[tuple[str, int], Row] = {}
 
     def footage_bytes(self) -> int:
-        return sum(self._session.scalars(select(Segment.bytes).where(Segment.leaf < self._size)))
+        return sum(
+            sum(self._session.scalars(select(table.bytes).where(table.leaf < self._size)))
+            for table in (Segment, BackfilledSegment)
+        )
 
     def of(self, record: Record) -> Row | None:
         """The row that says it is this record; None where there is none."""
@@ -98,8 +103,8 @@ class _Rows:
 
     def unsigned(self) -> Iterator[str]:
         """Rows that name no record of the log, in words."""
-        for row in self._session.scalars(select(Segment).where(Segment.leaf.is_(None))):
-            yield row.path
+        for table in (Segment, BackfilledSegment):
+            yield from self._session.scalars(select(table.path).where(table.leaf.is_(None)))
         unsigned = Window.leaf.is_(None) | (
             Window.cancelled_at.is_not(None) & Window.cancelled_leaf.is_(None)
         )
@@ -107,6 +112,8 @@ class _Rows:
             yield f"window {other.id}"
         for gap in self._session.scalars(select(Gap).where(Gap.leaf.is_(None))):
             yield f"gap {gap.camera_id} {to_text(gap.starts_at)}"
+        for healing in self._session.scalars(select(Healing).where(Healing.leaf.is_(None))):
+            yield f"healing {healing.camera_id} {to_text(healing.starts_at)}"
 
     def every(self) -> Iterator[tuple[str, int, Row]]:
         """All rows by the kind and index of the record that they name."""
@@ -131,12 +138,22 @@ _LEAVES: dict[str, Any] = {
     "take.closed": Take.closed_leaf,
     "segment": Segment.leaf,
     "gap": Gap.leaf,
+    "backfill.opened": BackfilledTake.leaf,
+    "backfill.closed": BackfilledTake.closed_leaf,
+    "backfill.segment": BackfilledSegment.leaf,
+    "gap.healed": Healing.leaf,
 }
+
+
+BACKFILLS = ("backfill.opened", "backfill.segment", "backfill.closed", "gap.healed")
 
 
 @dataclass(slots=True)
 class _Check:
-    """What has been seen so far. Takes and windows are kept until they are closed, then judged and dropped."""
+    """What has been seen so far. Takes and windows are kept until they are closed, then judged and dropped.
+
+    Gaps and backfilled takes, of which there are few, are kept: a gap may be healed at any time.
+    """
 
     station: Station
     head: Checkpoint
@@ -150,6 +167,8 @@ class _Check:
     known: set[str] = field(default_factory=set)
     takes: dict[str, list[Record]] = field(default_factory=dict)
     windows: dict[str, list[Record]] = field(default_factory=dict)
+    gaps: dict[int, Record] = field(default_factory=dict)
+    backfills: dict[str, list[Record]] = field(default_factory=dict)
     latest: str = ""  # the latest moment at which a record was written down, so far
 
     def take_in(self, record: Record, rows: _Rows) -> None:
@@ -163,6 +182,11 @@ class _Check:
             self.seen.add((record.kind, record.index))
             if not _agree(record, row):
                 self.found.add("row_differs", LOG, index=record.index)
+        if record.kind == "gap":
+            self.gaps[record.index] = record
+        if record.kind in BACKFILLS:
+            self._take_in_backfilled(record)
+            return
         window = self.windows.setdefault(str(record["window"]), [])
         if record.kind == "window.cancelled" and is_backdated(record, window, before):
             facts = {"at": to_text(record.times["at"]), "reason": record["reason"]}
@@ -182,12 +206,38 @@ class _Check:
         elif record.kind == "window.closed":
             self._check_window(self.windows.pop(str(record["window"])))
 
+    def _take_in_backfilled(self, record: Record) -> None:
+        """Never to what the windows expect: backfilled footage does not count as recorded."""
+        members = self.backfills.setdefault(str(record["take"]), [])
+        members.append(record)
+        segments = [one for one in members if one.kind == "backfill.segment"]
+        if record.kind == "backfill.segment":
+            self.segments += 1
+            self._check_file(record)
+        elif record.kind == "backfill.closed":
+            if segments:
+                check_take(segments, record, None, self.found)
+            elif record["segments"]:
+                self.found.add("cut_tail", take=record["take"], last=0)
+        elif record.kind == "gap.healed":
+            opened = next((one for one in members if one.kind == "backfill.opened"), None)
+            gap = self.gaps.get(record["gap"])
+            check_healing(record, gap, opened, [one.span for one in segments], self.found)
+
+    def name_open_backfills(self) -> None:
+        """Takes without a closing; one is signed within the same second as its take."""
+        for members in self.backfills.values():
+            segments = [one for one in members if one.kind == "backfill.segment"]
+            if segments and not any(one.kind == "backfill.closed" for one in members):
+                check_take(segments, None, None, self.found)
+
     def name_rows_without_record(self, rows: _Rows) -> None:
         for what in rows.unsigned():
             self.found.add("row_unsigned", what)
         for kind, index, row in rows.every():
             if (kind, index) not in self.seen:
-                self.found.add("row_forged", row.path if isinstance(row, Segment) else "", index=index)
+                path = row.path if isinstance(row, (Segment, BackfilledSegment)) else ""
+                self.found.add("row_forged", path, index=index)
         present = now()
         for members in self.windows.values():
             expected = [one for one in members if one.kind == "window.expected"]
@@ -232,13 +282,14 @@ class _Check:
 def _agree(record: Record, row: Row) -> bool:
     """Whether a row says what was signed, field by field, as far as it repeats the record."""
     names = {"room": "room_id", "camera": "camera_id", "window": "window_id", "take": "take_id"}
-    names |= {Window: {"window": "id"}, Take: {"take": "id"}}.get(type(row), {})
+    ids = {Window: {"window": "id"}, Take: {"take": "id"}, BackfilledTake: {"take": "id"}}
+    names |= ids.get(type(row), {})
     if record.kind == "window.cancelled":
         names |= {"reason": "cancel_reason", "by": "cancelled_by", "at": "cancelled_at"}
     skipped = {"kind", "at", "previous", "takes", "gaps", "cameras"}
     if record.kind == "window.cancelled":
         skipped -= {"at"}
-    if record.kind == "take.closed":
+    if record.kind in ("take.closed", "backfill.closed"):
         skipped |= {"segments", "last"}
         names |= {"cause": "end_cause", "detail": "end_detail"}
     for name, signed in record.body.items():

@@ -8,13 +8,16 @@ from __future__ import annotations
 
 import os
 import threading
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
+from typing import TypeVar
 
 from sqlalchemy import select
+from sqlalchemy.orm import Session
 
-from kaozheng_service.database import Segment
+from kaozheng_service.database import BackfilledSegment, Segment
 from kaozheng_service.disputes.found import FoundSegment
 from kaozheng_service.disputes.playable import playable_copy
 from kaozheng_service.errors import ServiceError, UserError
@@ -27,6 +30,8 @@ LONGEST_ENCODED_CLIP = timedelta(minutes=1)
 # The domain's footage is 4 Mbit/s: this keeps about an hour and a half, next to days of originals.
 CACHE_BYTES = 3 * 1024**3
 PLAYABLE = ("h264",)
+
+AnySegment = TypeVar("AnySegment", Segment, BackfilledSegment)
 
 # One at a time: recording has the machine's other core.
 _making = threading.Lock()
@@ -86,15 +91,14 @@ def viewing_clip(station: Station, take: str, first: int, last: int) -> Path:
     return target
 
 
-def _segments(station: Station, take: str, first: int, last: int) -> list[Segment]:
+def _segments(
+    station: Station, take: str, first: int, last: int
+) -> Sequence[Segment] | Sequence[BackfilledSegment]:
     with station.sessions() as session:
-        rows = list(
-            session.scalars(
-                select(Segment)
-                .where(Segment.take_id == take, Segment.number >= first, Segment.number <= last)
-                .order_by(Segment.number)
-            )
-        )
+        rows: Sequence[Segment] | Sequence[BackfilledSegment]
+        rows = _rows(session, Segment, take, first, last)
+        if not rows:
+            rows = _rows(session, BackfilledSegment, take, first, last)
     if not rows or [row.number for row in rows] != list(range(first, last + 1)):
         raise UserError(f"take {take} has no recorded segments {first} to {last}; look the moment up again")
     longest = LONGEST_CLIP if rows[0].codec in PLAYABLE else LONGEST_ENCODED_CLIP
@@ -103,7 +107,14 @@ def _segments(station: Station, take: str, first: int, last: int) -> list[Segmen
     return rows
 
 
-def _make(station: Station, segments: list[Segment], target: Path) -> None:
+def _rows(
+    session: Session, table: type[AnySegment], take: str, first: int, last: int
+) -> Sequence[AnySegment]:
+    query = select(table).where(table.take_id == take, table.number >= first, table.number <= last)
+    return session.scalars(query.order_by(table.number)).all()
+
+
+def _make(station: Station, segments: Sequence[Segment] | Sequence[BackfilledSegment], target: Path) -> None:
     """Write beside the target and rename: a reader never sees half a clip."""
     files = [station.archive / segment.path for segment in segments]
     for file in files:

@@ -136,6 +136,93 @@ class WindowClosed(Record):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class BackfillOpened(Record):
+    """Footage of a gap came afterwards from ``source``. A kind of its own, so that no reader takes it for recorded.
+
+    ``gap`` is the index of the gap's record. ``time_source`` is how its times are known: ``requested_range`` is the
+    begin of the range asked for and the stream's own time stamps; they may be off by ``uncertainty_s``.
+    """
+
+    kind: ClassVar[str] = "backfill.opened"
+    take: str
+    window: str
+    room: str
+    camera: str
+    number: int
+    gap: int
+    backfilled: bool
+    source: str
+    asked_from: datetime
+    asked_to: datetime
+    fetched_at: datetime
+    time_source: str
+    uncertainty_s: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BackfillSegment(Record):
+    """As :class:`SegmentRecorded`; ``overlapping_s`` of it lie beyond the gap."""
+
+    kind: ClassVar[str] = "backfill.segment"
+    take: str
+    window: str
+    room: str
+    camera: str
+    number: int
+    path: str
+    bytes: int
+    sha256: str
+    previous: str
+    starts_at: datetime
+    ends_at: datetime
+    frames: int
+    overlapping_s: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BackfillClosed(Record):
+    """As :class:`TakeClosed`; ``cause`` is ``range_ended`` where all that was asked for came."""
+
+    kind: ClassVar[str] = "backfill.closed"
+    take: str
+    window: str
+    room: str
+    camera: str
+    segments: int
+    last: str
+    cause: str
+    detail: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GapHealed(Record):
+    """For this part of the gap at index ``gap`` there is backfilled footage in ``take``. It stays a gap."""
+
+    kind: ClassVar[str] = "gap.healed"
+    gap: int
+    take: str
+    window: str
+    room: str
+    camera: str
+    starts_at: datetime
+    ends_at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BackfillGivenUp(Record):
+    """After ``attempts`` to fetch it, ``missing_s`` of the gap at index ``gap`` are still without footage."""
+
+    kind: ClassVar[str] = "backfill.given_up"
+    gap: int
+    window: str
+    room: str
+    camera: str
+    attempts: int
+    missing_s: float
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Marked(Record):
     kind: ClassVar[str] = "mark"
     room: str

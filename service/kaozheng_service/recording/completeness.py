@@ -8,9 +8,10 @@ from datetime import datetime
 from typing import Any
 
 from sqlalchemy import select
+from sqlalchemy.orm import joinedload
 
 from kaozheng_service.clock import now, to_text
-from kaozheng_service.database import Gap, Segment, Take, Window
+from kaozheng_service.database import Gap, Healing, Segment, Take, Window
 from kaozheng_service.errors import UserError
 from kaozheng_service.recording.gaps import BETWEEN_TAKES_S, EDGE_S, Span, holes
 from kaozheng_service.station import Station
@@ -22,11 +23,15 @@ VERDICTS = ("incomplete_unexplained", "not_over", "incomplete_explained", "compl
 
 @dataclass(frozen=True, slots=True)
 class ExplainedGap:
+    """``healed_s`` of it have backfilled footage, from ``sources``; it stays a gap."""
+
     starts_at: datetime
     ends_at: datetime
     cause: str
     detail: str
     leaf: int | None = None
+    healed_s: float = 0.0
+    sources: tuple[str, ...] = ()
 
     @property
     def seconds(self) -> float:
@@ -35,7 +40,8 @@ class ExplainedGap:
 
 @dataclass(frozen=True, slots=True)
 class CameraCompleteness:
-    """``recorded_s`` leaves out what gaps declare missing; ``unexplained`` are holes beyond tolerance.
+    """``recorded_s`` leaves out what gaps declare missing; ``unexplained`` are holes beyond tolerance. ``takes`` and
+    ``recorded_s`` never hold backfilled footage: ``healed_s`` is a number of its own.
 
     While a window runs, what lies ahead and what is in the file that is being written is neither.
     """
@@ -55,6 +61,10 @@ class CameraCompleteness:
     @property
     def explained_s(self) -> float:
         return sum(gap.seconds for gap in self.gaps)
+
+    @property
+    def healed_s(self) -> float:
+        return sum(gap.healed_s for gap in self.gaps)
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,9 +104,11 @@ class Completeness:
         share = 100 * recorded / expected if expected else 0.0
         gaps = sum(len(camera.gaps) for camera in self.cameras)
         unexplained = sum(camera.unexplained_s for camera in self.cameras)
+        healed = sum(camera.healed_s for camera in self.cameras)
+        afterwards = f" ({healed:.0f} s of them backfilled)" if healed else ""
         return (
             f"{len(self.cameras)} cameras, {share:.1f} % of {expected:.0f} camera-seconds recorded, "
-            f"{gaps} explained gaps, {unexplained:.0f} s unexplained"
+            f"{gaps} explained gaps{afterwards}, {unexplained:.0f} s unexplained"
         )
 
 
@@ -117,6 +129,11 @@ def window_completeness(station: Station, window_id: str) -> Completeness:
                     select(Gap)
                     .where(Gap.window_id == window_id, Gap.camera_id == camera)
                     .order_by(Gap.starts_at)
+                ).all(),
+                session.scalars(
+                    select(Healing)
+                    .where(Healing.window_id == window_id, Healing.camera_id == camera)
+                    .options(joinedload(Healing.take))
                 ).all(),
                 session.scalars(
                     select(Take).where(Take.window_id == window_id, Take.camera_id == camera)
@@ -181,6 +198,7 @@ def completeness_json(result: Completeness) -> dict[str, Any]:
                 "expected_s": round(camera.expected_s, 3),
                 "recorded_s": round(camera.recorded_s, 3),
                 "explained_s": round(camera.explained_s, 3),
+                "healed_s": round(camera.healed_s, 3),
                 "unexplained_s": round(camera.unexplained_s, 3),
                 "unexplained": [
                     {"from": to_text(hole.starts_at), "to": to_text(hole.ends_at)}
@@ -195,6 +213,8 @@ def completeness_json(result: Completeness) -> dict[str, Any]:
                         "cause": gap.cause,
                         "detail": gap.detail,
                         "leaf": gap.leaf,
+                        "healed_s": round(gap.healed_s, 3),
+                        "healed_from": list(gap.sources),
                     }
                     for gap in camera.gaps
                 ],
@@ -205,7 +225,12 @@ def completeness_json(result: Completeness) -> dict[str, Any]:
 
 
 def _camera(
-    window: Window, camera_id: str, segments: Sequence[Segment], gaps: Sequence[Gap], takes: Sequence[Take]
+    window: Window,
+    camera_id: str,
+    segments: Sequence[Segment],
+    gaps: Sequence[Gap],
+    healings: Sequence[Healing],
+    takes: Sequence[Take],
 ) -> CameraCompleteness:
     whole = Span(window.starts_at, window.ends_at)
     recorded = [Span(row.starts_at, row.ends_at) for row in segments]
@@ -219,9 +244,7 @@ def _camera(
         for hole in holes(_so_far(whole, recorded, takes) if running else whole, recorded + missing)
         if hole.seconds >= _tolerance_s(hole, whole)
     )
-    explained = tuple(
-        ExplainedGap(gap.starts_at, gap.ends_at, gap.cause, gap.detail, gap.leaf) for gap in gaps
-    )
+    explained = tuple(_explained(gap, [row for row in healings if row.gap_id == gap.id]) for gap in gaps)
     if window.is_void:
         verdict = "cancelled"
     elif running:
@@ -241,6 +264,13 @@ def _so_far(whole: Span, recorded: Sequence[Span], takes: Sequence[Take]) -> Spa
     if any(take.closed_at is None for take in takes):
         until = max((span.ends_at for span in recorded), default=whole.starts_at)
     return Span(whole.starts_at, min(max(until, whole.starts_at), whole.ends_at))
+
+
+def _explained(gap: Gap, healings: Sequence[Healing]) -> ExplainedGap:
+    whole = Span(gap.starts_at, gap.ends_at)
+    healed_s = _inside(whole, [Span(row.starts_at, row.ends_at) for row in healings])
+    sources = tuple(sorted({row.take.source for row in healings}))
+    return ExplainedGap(gap.starts_at, gap.ends_at, gap.cause, gap.detail, gap.leaf, healed_s, sources)
 
 
 def _tolerance_s(hole: Span, whole: Span) -> float:

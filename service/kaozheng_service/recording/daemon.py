@@ -20,6 +20,7 @@ from kaozheng_service.alarms.conditions import Snapshot
 from kaozheng_service.alarms.desk import AlarmDesk, Sources
 from kaozheng_service.clock import from_text, now, to_text
 from kaozheng_service.errors import UserError
+from kaozheng_service.recording import backfill
 from kaozheng_service.recording.causes import Cause
 from kaozheng_service.recording.durable import write_durably
 from kaozheng_service.recording.gaps import Span
@@ -48,6 +49,7 @@ class Daemon:
         self._supervisor: Supervisor | None = None
         self._lease: Lease | None = None
         self._watcher: Watcher | None = None
+        self._backfiller: backfill.Backfiller | None = None
         self._desk: AlarmDesk | None = None
         self._snapshot = Snapshot(time.monotonic(), 0.0, (), 0, False)
         self._printer: SheetPrinter | None = None
@@ -72,6 +74,17 @@ class Daemon:
             args=(self._supervisor,),
             seconds=TICK_S,
             next_run_time=now(),
+            max_instances=1,
+            coalesce=True,
+            misfire_grace_time=None,
+        )
+        self._backfiller = backfill.Backfiller(self._station)
+        # In a thread of its own: hashing what was fetched never delays a recorder.
+        self._scheduler.add_job(
+            self._backfill,
+            "interval",
+            args=(self._backfiller,),
+            seconds=backfill.TICK_S,
             max_instances=1,
             coalesce=True,
             misfire_grace_time=None,
@@ -104,6 +117,9 @@ class Daemon:
         if self._scheduler is not None:
             self._scheduler.shutdown(wait=True)
             self._scheduler = None
+        if self._backfiller is not None:
+            self._backfiller.release()
+            self._backfiller = None
         if self._supervisor is not None:
             if not leave_children:
                 self._supervisor.stop_recorders(Cause.STOPPED_BY_OPERATOR, for_good=False)
@@ -137,6 +153,12 @@ class Daemon:
             self._snapshot = replace(self._snapshot, failure=f"{type(error).__name__}: {error}")
         if self._on_tick is not None:
             self._on_tick(self._snapshot)
+
+    def _backfill(self, backfiller: backfill.Backfiller) -> None:
+        try:
+            backfiller.tick()
+        except Exception:
+            logger.exception("backfilling failed; the next tick tries again")
 
     def _beat(self, supervisor: Supervisor) -> None:
         beat = {

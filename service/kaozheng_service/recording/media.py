@@ -26,7 +26,9 @@ class Hole:
 
 @dataclass(frozen=True, slots=True)
 class MediaFacts:
-    """``first_pts_s`` and ``last_pts_s`` are the stream's own time stamps, s."""
+    """``first_pts_s`` and ``last_pts_s`` are the stream's own time stamps, s; ``longest_group_s`` is the longest time
+    between keyframes.
+    """
 
     frames: int
     duration_s: float
@@ -36,12 +38,14 @@ class MediaFacts:
     holes: tuple[Hole, ...]
     first_pts_s: float
     last_pts_s: float
+    longest_group_s: float
 
 
 def read_facts(path: Path) -> MediaFacts | None:
     """Facts of the first video track; of a torn file, of its whole frames. None where there is none."""
     size = path.stat().st_size
     times: list[float] = []
+    keyframes: list[float] = []
     last_duration = 0.0
     try:
         with av.open(str(path)) as container:
@@ -56,6 +60,8 @@ def read_facts(path: Path) -> MediaFacts | None:
                 if packet.pos is not None and packet.pos + packet.size > size:
                     break
                 times.append(float(packet.pts * packet.time_base))
+                if packet.is_keyframe:
+                    keyframes.append(times[-1])
                 last_duration = float((packet.duration or 0) * packet.time_base)
     except (av.FFmpegError, OSError):
         if not times:
@@ -73,7 +79,18 @@ def read_facts(path: Path) -> MediaFacts | None:
         for at, step in zip(times, steps, strict=False)
         if step - usual >= smallest
     )
-    return MediaFacts(len(times), duration, codec, width, height, holes, times[0], times[-1])
+    groups = [later - earlier for earlier, later in pairwise([*keyframes, times[0] + duration])]
+    return MediaFacts(
+        len(times),
+        duration,
+        codec,
+        width,
+        height,
+        holes,
+        times[0],
+        times[-1],
+        max(groups, default=duration),
+    )
 
 
 def sha256(path: Path) -> str:

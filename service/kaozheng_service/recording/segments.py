@@ -110,7 +110,11 @@ def _add(
         clock.observe(number, found.st_mtime, facts.duration_s)
     with station.sessions.begin() as session:
         before = _before(session, take, number)
-        hole_s = _hole_s(station.archive / take.folder, before.number, number) if before is not None else 0.0
+        hole_s = (
+            hole_between_s(station.archive / take.folder, before.number, number)
+            if before is not None
+            else 0.0
+        )
         arrival = clock.begin(number)
         if arrival is None:
             arrival = (
@@ -199,7 +203,7 @@ def _before(session: Session, take: Take, number: int) -> Segment | None:
     return session.scalars(query.order_by(Segment.number.desc()).limit(1)).first()
 
 
-def _hole_s(folder: Path, before: int, number: int) -> float:
+def hole_between_s(folder: Path, before: int, number: int) -> float:
     """Media time between two files by the recorder's own list; 0 where the list ends before them."""
     spans: dict[str, tuple[float, float]] = {}
     try:

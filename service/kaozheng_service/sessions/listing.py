@@ -5,7 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime
 
-from kaozheng_service import wording
+from kaozheng_service import session_wording, wording
+from kaozheng_service.alarms.words import alarm_name
+from kaozheng_service.recording.completeness import ExplainedGap
 from kaozheng_service.sessions.facts import SessionFacts
 
 
@@ -14,7 +16,7 @@ class Item:
     """``number`` is the one in the picture: 1 … for gaps, U1 … for what is unexplained, A1 … for alarms.
 
     ``ends_at`` is None for what lasts. ``cause`` is in Chinese words, ``code`` as in the log, ``detail`` as signed;
-    ``leaf`` is its record in the log.
+    ``leaf`` is its record in the log; ``healed`` how much of a gap was backfilled, and from where.
     """
 
     number: str
@@ -25,6 +27,7 @@ class Item:
     code: str
     detail: str
     leaf: int | None
+    healed: str = ""
 
     @property
     def seconds(self) -> float | None:
@@ -40,16 +43,23 @@ class Listing:
     alarms: tuple[Item, ...]
 
 
+def _healed_words(gap: ExplainedGap) -> str:
+    if not gap.healed_s:
+        return ""
+    return f"（其中{session_wording.length_text(gap.healed_s)}事后补录，来自{'、'.join(gap.sources)}）"
+
+
 def listing(facts: SessionFacts) -> Listing:
     gaps = [
         (
             camera.id,
             gap.starts_at,
             gap.ends_at,
-            wording.gap_cause_name(gap.cause),
+            wording.gap_cause_name(gap.cause) + _healed_words(gap),
             gap.cause,
             gap.detail,
             gap.leaf,
+            f"; {gap.healed_s:.1f} s backfilled from {', '.join(gap.sources)}" if gap.healed_s else "",
         )
         for camera in facts.cameras
         for gap in camera.numbers.gaps

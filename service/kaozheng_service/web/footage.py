@@ -129,13 +129,17 @@ def _result(station: Station, result: FindResult, camera_id: str) -> dict[str, A
 
 
 def _camera(station: Station, result: FindResult, camera: FoundCamera, rank: int) -> dict[str, Any]:
+    sources = {one.segment.take: one.source for one in camera.backfilled}
+    came = tuple(one.segment for one in camera.backfilled)
     clips = [
         {
             "url": f"/api/v1/clips/{quote(clip.name)}.mp4",
             "from": to_text(clip.starts_at),
             "to": to_text(clip.ends_at),
+            "source": sources.get(clip.take),
         }
-        for clip in clips_of(camera.segments)
+        # Where two show a moment the player takes the first: what was recorded wins over what came afterwards.
+        for clip in (*clips_of(camera.segments), *clips_of(came))
     ]
     timeline = [stretch_json(stretch) for stretch in camera.timeline]
     first = camera.segments[0] if camera.segments else None
@@ -153,6 +157,7 @@ def _camera(station: Station, result: FindResult, camera: FoundCamera, rank: int
         "at_moment": camera.at_moment.value,
         "clips": clips,
         "segments": camera.segments,
+        "backfilled": camera.backfilled,
         "gaps": camera.gaps,
         "timeline": timeline,
         "alarms": [alarm_json(alarm) for alarm in camera.alarms],

@@ -14,6 +14,7 @@ from kaozheng_service.session_wording import length_text
 
 # A gap of seconds in a window of hours would be thinner than a pixel; nothing that is missing may vanish so.
 LEAST_WIDTH_PERCENT = 0.5
+MISSING = ("gap", "backfilled", "unexplained")
 MOST_TICKS = 7
 
 
@@ -89,12 +90,12 @@ def bars(
     for part in timeline:
         x = (from_text(part["from"]) - start) / whole * 100
         width = (from_text(part["to"]) - from_text(part["from"])) / whole * 100
-        if part["state"] in ("gap", "unexplained"):
+        if part["state"] in MISSING:
             width = max(width, LEAST_WIDTH_PERCENT)
         seconds = (from_text(part["to"]) - from_text(part["from"])).total_seconds()
         title = f"{show(part['from'])}–{show(part['to'])} {words(part)} {length_text(seconds)}"
         drawn.append(Bar(part["state"], round(min(x, 100 - width), 3), round(width, 3), title))
-    return sorted(drawn, key=lambda bar: bar.state in ("gap", "unexplained"))
+    return sorted(drawn, key=lambda bar: bar.state in MISSING)
 
 
 def fault_bar(alarm: dict[str, Any], begin: str, end: str, now: str | None, zone: ZoneInfo) -> Bar | None:

@@ -12,7 +12,7 @@ from sqlalchemy.orm import Session
 
 from kaozheng_service.clock import now, to_text
 from kaozheng_service.config.site import RoomConfig
-from kaozheng_service.database import Gap, Segment, Take, Window
+from kaozheng_service.database import Backfill, Gap, Healing, Segment, Take, Window
 from kaozheng_service.disputes.alarms import alarm_json, alarms_within
 from kaozheng_service.disputes.found import stretch_json
 from kaozheng_service.disputes.timeline import State, camera_timeline, newest_file
@@ -208,8 +208,14 @@ def _next_window(session: Session, present: datetime) -> dict[str, Any] | None:
 
 
 def _gaps(session: Session, day: Day) -> list[dict[str, Any]]:
-    """The day's signed gaps, the newest first."""
+    """The day's signed gaps, the newest first, each with what was backfilled of it."""
     query = select(Gap).where(Gap.starts_at < day.ends_at, Gap.ends_at > day.starts_at)
+    gaps = session.scalars(query.order_by(Gap.starts_at.desc()).limit(GAPS_SHOWN)).all()
+    ids = [gap.id for gap in gaps]
+    jobs = {row.gap_id: row for row in session.scalars(select(Backfill).where(Backfill.gap_id.in_(ids)))}
+    healed = dict.fromkeys(ids, 0.0)
+    for row in session.scalars(select(Healing).where(Healing.gap_id.in_(ids))):
+        healed[row.gap_id] += (row.ends_at - row.starts_at).total_seconds()
     return [
         {
             "window": gap.window_id,
@@ -221,8 +227,17 @@ def _gaps(session: Session, day: Day) -> list[dict[str, Any]]:
             "cause": gap.cause,
             "detail": gap.detail,
             "leaf": gap.leaf,
+            "healed_s": round(healed[gap.id], 3),
+            "backfill": {
+                "state": jobs[gap.id].state,
+                "source": jobs[gap.id].source,
+                "attempts": jobs[gap.id].attempts,
+                "reason": jobs[gap.id].reason,
+            }
+            if gap.id in jobs
+            else None,
         }
-        for gap in session.scalars(query.order_by(Gap.starts_at.desc()).limit(GAPS_SHOWN))
+        for gap in gaps
     ]
 
 

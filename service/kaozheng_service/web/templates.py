@@ -42,6 +42,7 @@ def page_templates(site: Site) -> Jinja2Templates:
         picture_state=words.picture_state,
         window_state=words.window_state,
         gap_cause=wording.gap_cause_name,
+        backfill=wording.backfill_name,
         part=words.part,
         outcome=words.outcome,
         occluder=wording.occluder_name,

@@ -39,6 +39,7 @@ _WINDOW = {
 _STRETCH = {
     State.RECORDED.value: Word("✓", "已录", "good"),
     State.WRITING.value: Word("●", "正在写入", "active"),
+    State.BACKFILLED.value: Word("◇", "补录", "warn"),
     State.GAP.value: Word("▲", "缺口", "warn"),
     State.UNEXPLAINED.value: Word("✕", "未录且无说明", "bad"),
     State.UPCOMING.value: Word("○", "未到时间", "calm"),
@@ -73,8 +74,10 @@ def moment_state(state: str) -> Word:
 
 
 def stretch_words(part: dict[str, Any]) -> str:
-    """A stretch of a timeline (as in the JSON) in words, a gap with its cause."""
+    """A stretch of a timeline (as in the JSON) in words, a gap with its cause, what was backfilled with its source."""
     word = _STRETCH[part["state"]].text
+    if part["state"] == State.BACKFILLED.value:
+        return f"缺口（{gap_cause_name(part['cause'])}），{word}自{part['source']}"
     if part["state"] == State.CANCELLED.value and part["detail"]:
         return f"{word}：{part['detail']}"
     return f"{word}：{gap_cause_name(part['cause'])}" if part["cause"] else word
@@ -84,8 +87,10 @@ def line_verdict(seconds: dict[str, float]) -> Word:
     """A camera's whole window in a word: the worst of it, with how long that is."""
     if seconds[State.UNEXPLAINED.value] > 0:
         return Word("✕", f"无说明 {length_text(seconds[State.UNEXPLAINED.value])}", "bad")
-    if seconds[State.GAP.value] > 0:
-        return Word("▲", f"缺口 {length_text(seconds[State.GAP.value])}", "warn")
+    healed_s = seconds[State.BACKFILLED.value]
+    if seconds[State.GAP.value] + healed_s > 0:
+        afterwards = f"，补录 {length_text(healed_s)}" if healed_s > 0 else ""
+        return Word("▲", f"缺口 {length_text(seconds[State.GAP.value] + healed_s)}{afterwards}", "warn")
     if seconds[State.WRITING.value] > 0 or (
         seconds[State.UPCOMING.value] > 0 and seconds[State.RECORDED.value] > 0
     ):

@@ -14,6 +14,8 @@ from kaozheng_service.disputes.standalone.signature import CHECKPOINT
 # The recorder signs a hole from these lengths on, at a window's edges and inside; its times are in milliseconds.
 ROUNDING = timedelta(milliseconds=2)
 AT_THE_EDGE = timedelta(seconds=1) + ROUNDING
+# Where originals lie in a bag: recorded, and come afterwards.
+RECORDED, BACKFILLED = "data/segments/", "data/backfilled/"
 INSIDE = timedelta(seconds=0.2) + ROUNDING
 # Records that are written at once may enter the log in another order; a clock that is set back by more is doubted.
 OUT_OF_ORDER = timedelta(seconds=60)
@@ -47,7 +49,8 @@ def check_claim(records: list[Record], hashes: dict[str, str], found: Findings) 
 def segment_path(segment: Record) -> str:
     """Where a segment lies in a bag."""
     take = segment["take"].rpartition("/")[2]
-    return f"data/segments/{segment.camera}/{segment['window']}/{take}/seg-{segment['number']:05d}.mp4"
+    place = BACKFILLED if segment.kind == "backfill.segment" else RECORDED
+    return f"{place}{segment.camera}/{segment['window']}/{take}/seg-{segment['number']:05d}.mp4"
 
 
 def gaps_within(records: list[Record], claim: Record) -> list[Record]:
@@ -65,18 +68,19 @@ def _check_files(records: list[Record], claim: Record, hashes: dict[str, str], f
         elif hashes[path] != digest:
             other = places.get(hashes[path])
             found.add("swapped" if other else "changed", path, other=other)
-    segments = {segment_path(record): record for record in records if record.kind == "segment"}
+    kinds = ("segment", "backfill.segment")
+    segments = {segment_path(record): record for record in records if record.kind in kinds}
     for path, segment in segments.items():
         if signed.get(path, segment["sha256"]) != segment["sha256"]:
             found.add("not_as_recorded", path)
         elif path not in signed and segment.camera in claim["cameras"] and segment.meets(claim.span):
             found.add("left_out", path)
     for path in hashes:
-        known = path in segments if path.startswith("data/segments/") else path in (RECORDS, CHECKPOINT)
+        known = path in segments if path.startswith((RECORDED, BACKFILLED)) else path in (RECORDS, CHECKPOINT)
         if (
             path.startswith("data/")
             and not known
-            and (path not in signed or path.startswith("data/segments/"))
+            and (path not in signed or path.startswith((RECORDED, BACKFILLED)))
         ):
             name_unexpected(path, found)
 

@@ -73,6 +73,12 @@ MESSAGES = {
         "{camera} {start} 至 {end}：既无录像，也无签名的原因说明",
         "neither recorded nor explained",
     ),
+    "no_source": (ALTERED, "{take}：补录的来源记录被抽走", "the record of where it came from was taken out"),
+    "healing": (
+        ALTERED,
+        "{take}：日志第{index}条的补录与其缺口或录像不符",
+        "record {index} does not fit the gap that it heals, or the footage",
+    ),
     "number_hole": (
         NOTE,
         "{take}：片段{first}之后跳号（其后的文件没有完整画面；链条未断）",
@@ -125,16 +131,19 @@ class Finding:
 class Report:
     """``outcome`` is intact, altered or cannot_judge, the worst of the findings; the worst finding comes first.
 
-    ``claim`` is the signed record of the export and ``gaps`` those of what was not recorded within it, as JSON.
+    ``claim`` is the signed record of the export and ``gaps`` those of what was not recorded within it, as JSON;
+    ``healed`` are the parts of gaps for which footage came afterwards, and from where. ``segments`` were recorded.
     """
 
     outcome: str
     findings: tuple[Finding, ...]
     claim: dict[str, Any] = field(default_factory=dict)
     gaps: tuple[dict[str, Any], ...] = ()
+    healed: tuple[dict[str, Any], ...] = ()
     files: int = 0
     bytes: int = 0
     segments: int = 0
+    backfilled: int = 0
     records: int = 0
     log: str = ""
     log_size: int = 0
@@ -156,7 +165,7 @@ class Findings:
         """``code`` is one of MESSAGES; ``facts`` fill its sentence."""
         severity, chinese, english = MESSAGES[code]
         finding = Finding(code, severity, path, chinese.format(**facts), english.format(**facts))
-        once = path.startswith(("data/segments/", "data/viewing/")) and severity != NOTE
+        once = path.startswith(("data/segments/", "data/backfilled/", "data/viewing/")) and severity != NOTE
         if finding in self._all or (once and path in self._named):
             return
         if once:

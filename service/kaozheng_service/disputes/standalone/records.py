@@ -20,7 +20,7 @@ Span = tuple[datetime, datetime]
 _TIMES: dict[str, type] = {"starts_at": datetime, "ends_at": datetime}
 _TAKE: dict[str, type] = {"take": str, "window": str, "camera": str}
 # The fields that the checks read, by kind; a kind that is not here is only proven to be in the log.
-_FIELDS: dict[str, dict[str, type]] = {
+_FIELDS: dict[str, dict[str, Any]] = {
     "window.expected": {**_TIMES, "at": datetime, "window": str, "cameras": list},
     "window.cancelled": {"at": datetime, "window": str, "reason": str},
     "window.closed": {"window": str, "takes": dict, "gaps": dict},
@@ -28,6 +28,17 @@ _FIELDS: dict[str, dict[str, type]] = {
     "take.closed": {**_TAKE, "segments": int, "last": str},
     "segment": {**_TIMES, **_TAKE, "number": int, "sha256": str, "previous": str, "path": str},
     "gap": {**_TIMES, "window": str, "camera": str, "cause": str},
+    "backfill.opened": {
+        **_TAKE,
+        "gap": int,
+        "source": str,
+        "time_source": str,
+        "uncertainty_s": (int, float),
+    },
+    "backfill.segment": {**_TIMES, **_TAKE, "number": int, "sha256": str, "previous": str, "path": str},
+    "backfill.closed": {**_TAKE, "segments": int, "last": str},
+    "backfill.given_up": {"window": str, "camera": str, "gap": int, "reason": str},
+    "gap.healed": {**_TIMES, **_TAKE, "gap": int},
     "export": {**_TIMES, "export": str, "room": str, "cameras": list, "files": dict, "records": list},
 }
 _MEMBERS: dict[str, type] = {"cameras": str, "files": str, "records": int, "takes": int, "gaps": int}

@@ -17,7 +17,8 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from kaozheng_service.disputes.standalone.completeness import check_claim, gaps_within
+from kaozheng_service.disputes.standalone.backfilled import check_backfilled, healed_within
+from kaozheng_service.disputes.standalone.completeness import BACKFILLED, RECORDED, check_claim, gaps_within
 from kaozheng_service.disputes.standalone.files import (
     BAG_INFO,
     MANIFEST,
@@ -59,6 +60,7 @@ def check_bag(folder: Path, trusted_key: str | None = None, progress: Progress |
     records = read_records(folder, head, found) if head is not None else []
     claim = check_claim(records, hashes, found) if head is not None else None
     if claim is not None:
+        check_backfilled(records, found)
         _check_bag_info(folder, claim, found)
     check_manifests(folder, hashes, found)
     return Report(
@@ -66,9 +68,11 @@ def check_bag(folder: Path, trusted_key: str | None = None, progress: Progress |
         findings=found.ranked(),
         claim=claim.body if claim is not None else {},
         gaps=tuple(gap.body for gap in gaps_within(records, claim)) if claim is not None else (),
+        healed=tuple(healed_within(records, claim)) if claim is not None else (),
         files=len(hashes),
         bytes=size,
-        segments=sum(path.startswith("data/segments/") for path in hashes),
+        segments=sum(path.startswith(RECORDED) for path in hashes),
+        backfilled=sum(path.startswith(BACKFILLED) for path in hashes),
         records=len(records),
         log=head.log if head is not None else "",
         log_size=head.size if head is not None else 0,
@@ -94,6 +98,11 @@ def report_words(report: Report) -> str:
     lines.append(f"签名记录 signed records: {report.records}    日志 log: {report.log}, {report.log_size}")
     for gap in report.gaps:
         lines.append(f"缺口 gap: {gap['camera']} {gap['starts_at']} – {gap['ends_at']} {gap['cause']}")
+    if report.backfilled:
+        lines.append(f"补录片段 backfilled segments, never recorded by us: {report.backfilled}")
+    for part in report.healed:
+        known = f"来自 from {part.get('source')}, ±{part.get('uncertainty_s')} s"
+        lines.append(f"补录 backfilled: {part['camera']} {part['starts_at']} – {part['ends_at']} {known}")
     signs = {ALTERED: "✗", CANNOT_JUDGE: "?", NOTE: "·"}
     lines += [f"{signs[finding.severity]} {finding.message}" for finding in report.findings]
     verdicts = {

@@ -86,7 +86,9 @@ function play(found) {
   // Everything on the page that depends on the camera or the moment.
   function mark() {
     document.getElementById("clock").textContent = clockForm.format(wall);
-    document.getElementById("which").textContent = camera.id;
+    const source = clip?.source;
+    document.getElementById("which").textContent = source ? `${camera.id} ◇ 补录自 ${source}，不是本系统录制` : camera.id;
+    document.getElementById("stage").classList.toggle("from-elsewhere", Boolean(source));
     playButton.textContent = video.paused ? "▶ 播放" : "⏸ 暂停";
     for (const [id, cursor] of cursors) {
       const x = `${(100 * (wall - begin)) / (end - begin)}%`;
@@ -107,11 +109,15 @@ function play(found) {
   }
 
   function goOn() {
-    const next = camera.clips.find((one) => clip && one.from >= clip.to - 50 && one !== clip);
+    if (!clip) return mark();
+    // Backfilled footage reaches over the edges of its gap: whatever shows the next moment goes on, else the next clip.
+    const after = clip.to + 50;
+    const later = camera.clips.filter((one) => one.from >= clip.to - 50 && one !== clip).sort((one, two) => one.from - two.from);
+    const next = camera.clips.find((one) => one !== clip && one.from <= after && after < one.to) ?? later[0];
     if (!next || next.from >= end) return mark();
     const between = absence(camera, (clip.to + next.from) / 2);
     const skipped = next.from - clip.to;
-    show(camera.id, next.from, true);
+    show(camera.id, Math.max(next.from, Math.min(clip.to, next.to - 1)), true);
     if (skipped > 500) {
       tell(`${between}，已跳过 ${Math.round(skipped / 100) / 10} 秒`);
       setTimeout(() => { if (clip) tell(""); }, 6000);
