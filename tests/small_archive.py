@@ -123,6 +123,11 @@ class SmallArchive:
             title=title,
             starts_at=starts_at,
             ends_at=ends_at,
+            activity=kind,
+            batch=None,
+            exam_starts_at=exam[0] if exam else None,
+            exam_ends_at=exam[1] if exam else None,
+            origin=None,
         )
         leaf = self.station.log.append(record)
         with self.station.sessions.begin() as session:
@@ -179,6 +184,7 @@ class SmallArchive:
                 opened_at=opened_at,
                 closed_at=closed_at,
                 end_cause=None if running else "window_ended",
+                end_detail=None if running else "",
                 leaf=self.station.log.append(opened),
             )
             session.add(take)

@@ -6,9 +6,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from kaozheng_service.config.site import Site
-from kaozheng_service.database import Sessions, open_database
+from kaozheng_service.database import Sessions, open_database, put_aside_if_damaged
 from kaozheng_service.evidence.keys import load_or_make_key
 from kaozheng_service.evidence.log import EvidenceLog
+
+DATABASE = "kaozheng.sqlite"
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,16 +24,28 @@ class Station:
     log: EvidenceLog
 
 
-def open_station(site: Site) -> Station:
-    """Open, or make at the first start, the archive and state folders of ``site``."""
+def open_station(site: Site, *, thorough: bool = False) -> Station:
+    """Open, or make at the first start, the archive and state folders of ``site``.
+
+    A database that cannot be read is put aside; one that is empty beside a log that is not is filled from the log.
+
+    Parameters
+    ----------
+    thorough : read the whole database first, to find damage that shows only where it lies
+    """
+    from kaozheng_service.recording.rebuild import rebuild_if_empty
+
     site.archive.mkdir(parents=True, exist_ok=True)
     site.state.mkdir(parents=True, exist_ok=True)
-    return Station(
+    put_aside_if_damaged(site.state / DATABASE, thorough=thorough)
+    station = Station(
         site=site,
         archive=site.archive,
         state=site.state,
-        sessions=open_database(site.state / "kaozheng.sqlite"),
+        sessions=open_database(site.state / DATABASE),
         log=EvidenceLog(
             site.state / "log", origin=f"kaozheng/{site.id}", key=load_or_make_key(site.state / "keys")
         ),
     )
+    rebuild_if_empty(station)
+    return station

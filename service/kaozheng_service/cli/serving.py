@@ -34,7 +34,7 @@ def serve_site(site: Site, *, host: str, port: int) -> None:
     # The web server hands SIGTERM on once its requests are answered; by default that would end us on the spot.
     signal.signal(signal.SIGTERM, _end)
     with _listening(host, port) as pages:
-        station = open_station(site)
+        station = open_station(site, thorough=True)
         take_in_timetable(station)
         notifier = Notifier()
         daemon = Daemon(station, on_tick=lambda snapshot: notifier.alive(_status(snapshot)))

@@ -282,7 +282,7 @@ class _Check:
 def _agree(record: Record, row: Row) -> bool:
     """Whether a row says what was signed, field by field, as far as it repeats the record."""
     names = {"room": "room_id", "camera": "camera_id", "window": "window_id", "take": "take_id"}
-    ids = {Window: {"window": "id"}, Take: {"take": "id"}, BackfilledTake: {"take": "id"}}
+    ids = {Window: {"window": "id", "activity": "kind"}, Take: {"take": "id"}, BackfilledTake: {"take": "id"}}
     names |= ids.get(type(row), {})
     if record.kind == "window.cancelled":
         names |= {"reason": "cancel_reason", "by": "cancelled_by", "at": "cancelled_at"}

@@ -30,7 +30,7 @@ class Record:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WindowExpected(Record):
-    """This window must be recorded on these cameras."""
+    """This window must be recorded on these cameras. ``activity`` is the window's kind; the rest as its row has it."""
 
     kind: ClassVar[str] = "window.expected"
     window: str
@@ -39,6 +39,11 @@ class WindowExpected(Record):
     title: str
     starts_at: datetime
     ends_at: datetime
+    activity: str
+    batch: str | None
+    exam_starts_at: datetime | None
+    exam_ends_at: datetime | None
+    origin: str | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -19,6 +19,7 @@ from kaozheng_service.alarms.checks import Checks
 from kaozheng_service.alarms.conditions import Snapshot
 from kaozheng_service.alarms.desk import AlarmDesk, Sources
 from kaozheng_service.clock import from_text, now, to_text
+from kaozheng_service.database import is_damage
 from kaozheng_service.errors import UserError
 from kaozheng_service.recording import backfill
 from kaozheng_service.recording.causes import Cause
@@ -32,6 +33,8 @@ from kaozheng_service.station import Station
 
 logger = structlog.get_logger()
 
+# EX_SOFTWARE of sysexits.h: whoever supervises the service starts it again.
+EXIT_DAMAGED = 70
 HEARTBEAT = "heartbeat.json"
 BEAT_S = 2.0
 # The three signals to a recorder, and the settling of what it wrote.
@@ -149,6 +152,11 @@ class Daemon:
             if ended_s - self._beat_at >= BEAT_S:
                 self._beat(supervisor)
         except Exception as error:
+            if is_damage(error):
+                # Recorders go on. A new process reads it all, puts it aside if it must, makes it anew from the log and
+                # adopts them.
+                logger.critical("the database is damaged; the service ends and must be started again")
+                os._exit(EXIT_DAMAGED)
             logger.exception("a tick of the daemon failed; the next one tries again")
             self._snapshot = replace(self._snapshot, failure=f"{type(error).__name__}: {error}")
         if self._on_tick is not None:

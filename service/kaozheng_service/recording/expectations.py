@@ -271,4 +271,9 @@ def _expectation(window: Window) -> WindowExpected:
         title=window.title,
         starts_at=window.starts_at,
         ends_at=window.ends_at,
+        activity=window.kind,
+        batch=window.batch,
+        exam_starts_at=window.exam_starts_at,
+        exam_ends_at=window.exam_ends_at,
+        origin=window.origin,
     )

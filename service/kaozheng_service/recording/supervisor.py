@@ -14,7 +14,7 @@ import structlog
 from sqlalchemy import func, select
 
 from kaozheng_service.clock import now
-from kaozheng_service.database import Gap, Take, Window
+from kaozheng_service.database import Gap, Take, Window, is_damage
 from kaozheng_service.evidence.records import WindowClosed
 from kaozheng_service.recording.camera import CameraKeeper, footage_folder
 from kaozheng_service.recording.causes import Cause
@@ -103,7 +103,9 @@ class Supervisor:
             for keeper in keepers:
                 try:
                     keeper.tick(present, refusal=refusal)
-                except Exception:
+                except Exception as error:
+                    if is_damage(error):
+                        raise
                     logger.exception("keeping a camera failed", window=window.id, camera=keeper.camera_id)
             if all(keeper.settled for keeper in keepers):
                 self._close(window)

@@ -190,3 +190,22 @@ def test_forty_cameras_at_once(make_day: Any, cameras: Any) -> None:
         day.until_closed()
     day.keeps(*ids)
     assert all(len(day.takes(one)) == 1 for one in ids)
+
+
+def test_a_damaged_database_is_put_aside_and_made_anew_from_the_log(make_day: Any, cameras: Any) -> None:
+    server = cameras("front", "back")
+    day = make_day({one: server.url(f"/{one}") for one in ("front", "back")}, seconds=40)
+    with day.served() as service:
+        day.wait(14)
+        # As a bad disk does it: the file is broken under the process that has it open.
+        with (day.folder / "state" / "kaozheng.sqlite").open("r+b") as file:
+            size = file.seek(0, os.SEEK_END)
+            file.seek(4096)
+            file.write(b"\xff" * (size - 4096))
+        (day.folder / "state" / "kaozheng.sqlite-wal").write_bytes(b"")
+        assert service.wait(timeout=30) == 70
+    with day.served():
+        day.until_closed()
+    day.keeps("front", "back")
+    assert [len(day.takes(one)) for one in ("front", "back")] == [1, 1]
+    assert list((day.folder / "state").glob("kaozheng.sqlite.damaged-*"))
