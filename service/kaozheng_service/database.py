@@ -105,7 +105,8 @@ class Window(Base):
 class Take(Base):
     """One uninterrupted run of one recorder on one camera for one window. ``folder`` is relative to the archive.
 
-    ``end_cause`` is None while it runs; then ``window_ended`` or a cause of :class:`Gap`.
+    ``end_cause`` is None while it runs; then ``window_ended`` or a cause of :class:`Gap`. ``token`` is the fencing
+    token under which it began: of two takes at one time the one with the higher token is its holder's.
     """
 
     __tablename__ = "takes"
@@ -121,6 +122,7 @@ class Take(Base):
     closed_at: Mapped[datetime | None]
     end_cause: Mapped[str | None]
     end_detail: Mapped[str | None]
+    token: Mapped[int | None]
     leaf: Mapped[int | None]
     closed_leaf: Mapped[int | None]
 
@@ -288,6 +290,17 @@ class Healing(Base):
     leaf: Mapped[int | None] = mapped_column(index=True)
 
     take: Mapped[BackfilledTake] = relationship()
+
+
+class Holder(Base):
+    """Which node cares for a window, until when, and the fencing token of its doing so; tokens only ever grow."""
+
+    __tablename__ = "holders"
+
+    window_id: Mapped[str] = mapped_column(primary_key=True)
+    node: Mapped[str]
+    token: Mapped[int]
+    until: Mapped[datetime]
 
 
 class Mark(Base):

@@ -23,6 +23,7 @@ _CAUSES_EXPLAINED = {
     "service_not_running": "录像服务或服务器当时没有运行",
     "late_start": "时段开始之后才收到第一帧画面",
     "disk_full": "磁盘空间不足，录像让位于考试",
+    "overtaken": "另一台录像主机接管了这一时段",
     "storage_failed": "录像存储无法写入（只读、断开或损坏）",
     "stream_changed": "摄像机中途改变了画面尺寸或格式，录像重新开始",
     "stopped_by_operator": "工作人员停止了录像",

@@ -76,6 +76,7 @@ _GAP_CAUSES = {
     "recorder_died": "录像进程异常退出",
     "service_not_running": "录像服务未运行",
     "late_start": "开始过晚",
+    "overtaken": "已由另一台录像主机接管",
     "stream_changed": "摄像机中途改变画面格式",
     "disk_full": "磁盘空间不足",
     "storage_failed": "存储无法写入",

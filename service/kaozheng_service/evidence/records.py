@@ -61,12 +61,15 @@ class WindowCancelled(Record):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TakeOpened(Record):
+    """``token`` is the fencing token of who records: of two takes at one time the higher one's is the holder's."""
+
     kind: ClassVar[str] = "take.opened"
     take: str
     window: str
     room: str
     camera: str
     number: int
+    token: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

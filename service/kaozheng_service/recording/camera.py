@@ -50,7 +50,15 @@ def footage_folder(station: Station, window: Window, camera_id: str) -> Path:
 class CameraKeeper:
     """Called from one thread. ``settled`` when nothing more will be added to this camera's window."""
 
-    def __init__(self, station: Station, window: Window, camera_id: str, unwatched: Span | None) -> None:
+    def __init__(
+        self,
+        station: Station,
+        window: Window,
+        camera_id: str,
+        unwatched: Span | None,
+        *,
+        token: int | None = None,
+    ) -> None:
         self.camera_id = camera_id
         self.settled = False
         # Why nothing is recorded, as far as the last attempt or run told; None while all is well.
@@ -58,6 +66,8 @@ class CameraKeeper:
         self._station = station
         self._window = window
         self._unwatched = unwatched
+        self._token = token
+        self._overtaken = False
         self._folder = footage_folder(station, window, camera_id)
         self._failures: list[tuple[Cause, str]] = []
         self._tries = 0
@@ -92,6 +102,9 @@ class CameraKeeper:
             if run.outcome is not None:
                 self._runs.remove(run)
                 self._learn(run, run.outcome)
+        if self._overtaken:  # what is missing is the new holder's to explain
+            self.settled = not self._runs
+            return
         over = present >= self._window.ends_at or self._given_up
         if added or self._in_doubt:
             self._explain(over=False)
@@ -117,6 +130,12 @@ class CameraKeeper:
         for run in self._runs:
             run.stop(cause)
 
+    def overtake(self) -> None:
+        """End the recorder, close its take and leave the rest of the window to another node."""
+        self._overtaken = True
+        for run in self._runs:
+            run.stop(Cause.OVERTAKEN)
+
     def _begin(self) -> None:
         try:
             source = self._stream()
@@ -131,6 +150,7 @@ class CameraKeeper:
                 number,
                 offset_s=self._stagger_s(),
                 audio_codec=self._audio_codec,
+                token=self._token,
                 watches_form=self._changes < _MOST_CHANGES,
             )
         except StreamError as error:

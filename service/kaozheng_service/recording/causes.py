@@ -25,6 +25,7 @@ class Cause(StrEnum):
     LATE_START = "late_start"  # connected only after the window had begun
     DISK_FULL = "disk_full"
     STORAGE_FAILED = "storage_failed"  # the archive cannot be written, though it is not full
+    OVERTAKEN = "overtaken"  # another node has taken the window over
     STOPPED_BY_OPERATOR = "stopped_by_operator"
     UNKNOWN = "unknown"
 

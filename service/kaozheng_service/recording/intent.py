@@ -37,6 +37,7 @@ class Intent:
     stopping: str | None = None
     notes: tuple[str, ...] = ()
     clock_step_s: float = 0.0
+    token: int | None = None
 
 
 def write_intent(folder: Path, intent: Intent) -> None:

@@ -22,6 +22,7 @@ from kaozheng_service.database import (
     BackfilledTake,
     Gap,
     Healing,
+    Holder,
     Mark,
     Reference,
     Segment,
@@ -98,6 +99,18 @@ def _window_closed(_station: Station, session: Session, body: Body, leaf: int) -
     session.get_one(Window, body["window"]).closed_leaf = leaf
 
 
+def _hold(session: Session, body: Body) -> None:
+    """Tokens never start anew, or an old holder could take itself for the newest."""
+    token = body.get("token")
+    if token is None:
+        return
+    row = session.get(Holder, body["window"])
+    if row is None:
+        row = Holder(window_id=body["window"], node="", token=token, until=from_text(body["at"]))
+        session.add(row)
+    row.token = max(row.token, token)
+
+
 def _take(station: Station, session: Session, body: Body, leaf: int) -> None:
     session.add(
         Take(
@@ -108,9 +121,11 @@ def _take(station: Station, session: Session, body: Body, leaf: int) -> None:
             number=body["number"],
             folder=_folder(station, session, body),
             opened_at=from_text(body["at"]),
+            token=body.get("token"),
             leaf=leaf,
         )
     )
+    _hold(session, body)
     session.flush()
 
 

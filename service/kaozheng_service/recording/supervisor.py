@@ -6,12 +6,15 @@ the last one died, and adopts its recorders.
 
 from __future__ import annotations
 
+import math
 import shutil
+import time
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 import structlog
 from sqlalchemy import func, select
+from sqlalchemy.exc import OperationalError
 
 from kaozheng_service.clock import now
 from kaozheng_service.database import Gap, Take, Window, is_damage
@@ -19,6 +22,7 @@ from kaozheng_service.evidence.records import WindowClosed
 from kaozheng_service.recording.camera import CameraKeeper, footage_folder
 from kaozheng_service.recording.causes import Cause
 from kaozheng_service.recording.expectations import settle_windows
+from kaozheng_service.recording.fencing import RENEW_S, claim, is_newest, node_of, renew
 from kaozheng_service.recording.gaps import Span
 from kaozheng_service.recording.leases import Lease, try_lease
 from kaozheng_service.recording.ledger import append_once
@@ -80,6 +84,9 @@ class Supervisor:
         self._only = only
         self._unwatched = unwatched
         self._leases: dict[str, Lease] = {}
+        self._node = node_of(station.state)
+        self._tokens: dict[str, int] = {}
+        self._renewed_at: dict[str, float] = {}
         self._keepers: dict[str, tuple[Window, list[CameraKeeper]]] = {}
         self._disk_was_low = False
         self._stopping: tuple[Cause, bool] | None = None
@@ -92,6 +99,7 @@ class Supervisor:
         except Exception:
             logger.exception("windows are not signed yet; the next tick tries again")
         self._take_over(present)
+        self._renew_holds()
         self._heed_cancellations()
         low = self.disk_is_low()
         if self._stopping is not None:
@@ -110,13 +118,39 @@ class Supervisor:
             if all(keeper.settled for keeper in keepers):
                 self._close(window)
 
+    def _renew_holds(self) -> None:
+        """Hold our windows longer; one that another node has taken over is let go once its takes are closed."""
+        for window_id, (_, keepers) in list(self._keepers.items()):
+            if time.monotonic() - self._renewed_at[window_id] < RENEW_S:
+                continue
+            try:
+                held = renew(self._station.sessions, window_id, self._tokens[window_id])
+            except OperationalError:
+                logger.exception("a window's hold is not renewed yet", window=window_id)
+                continue
+            self._renewed_at[window_id] = time.monotonic() if held else math.inf
+            if not held:
+                logger.error("another node has taken this window over", window=window_id)
+                for keeper in keepers:
+                    keeper.overtake()
+
     def lease(self, window_id: str) -> bool:
         """Whether this supervisor cares for that window, or does from now on."""
         if window_id not in self._leases:
             lease = try_lease(self._station.state / "locks" / f"{window_id}.lock")
             if lease is None:
                 return False
+            token = None
+            try:
+                token = claim(self._station.sessions, window_id, self._node)
+            finally:
+                if token is None:
+                    lease.release()
+            if token is None:
+                return False
             self._leases[window_id] = lease
+            self._tokens[window_id] = token
+            self._renewed_at[window_id] = time.monotonic()
         return True
 
     def stop_recorders(self, cause: Cause, *, for_good: bool) -> None:
@@ -228,7 +262,10 @@ class Supervisor:
                 continue
             logger.info("window", window=window.id, cameras=window.camera_ids)
             keepers = [
-                CameraKeeper(self._station, window, camera, self._unwatched) for camera in window.cameras
+                CameraKeeper(
+                    self._station, window, camera, self._unwatched, token=self._tokens.get(window.id)
+                )
+                for camera in window.cameras
             ]
             self._keepers[window.id] = (window, keepers)
 
@@ -261,6 +298,10 @@ class Supervisor:
     def _close(self, window: Window) -> None:
         with self._station.sessions() as session:
             row = session.get_one(Window, window.id)
+            if not is_newest(session, window.id, self._tokens[window.id]):
+                logger.error("left to the node that has taken it over", window=window.id)
+                self._let_go(window.id)
+                return
             record = WindowClosed(
                 at=now(),
                 window=row.id,
@@ -289,5 +330,8 @@ class Supervisor:
             row.closed_leaf = append_once(self._station.log, record, in_doubt=True)
             session.commit()
         logger.info("window closed", window=window.id, takes=record.takes, gaps=record.gaps)
-        del self._keepers[window.id]
-        self._leases.pop(window.id).release()
+        self._let_go(window.id)
+
+    def _let_go(self, window_id: str) -> None:
+        del self._keepers[window_id]
+        self._leases.pop(window_id).release()

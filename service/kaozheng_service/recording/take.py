@@ -77,6 +77,7 @@ def begin_run(
     *,
     offset_s: float,
     audio_codec: str,
+    token: int | None = None,
     watches_form: bool = True,
 ) -> Run:
     """Start a recorder into ``folder``.
@@ -99,6 +100,7 @@ def begin_run(
         spawned_at=rounded(present),
         clock_offset_s=clock_offset_s(),
         audio_codec=audio_codec,
+        token=token,
     )
     write_intent(folder, intent)
     command = recording_command(
@@ -322,6 +324,7 @@ class Run:
                     number=number,
                     folder=self._folder.relative_to(self._station.archive).as_posix(),
                     opened_at=rounded(begun),
+                    token=self.intent.token,
                 )
                 session.add(take)
                 session.commit()
@@ -333,6 +336,7 @@ class Run:
                     room=window.room_id,
                     camera=camera,
                     number=number,
+                    token=take.token,
                 )
                 take.leaf = append_once(self._station.log, record, in_doubt=self._in_doubt)
                 session.commit()
