@@ -17,6 +17,7 @@ _NAMES: dict[str, tuple[str, str]] = {
     AlarmKind.GAP: ("录像缺口", "gap in the footage"),
     AlarmKind.UNEXPLAINED_GAP: ("录像缺失且无说明", "footage missing without explanation"),
     AlarmKind.DISK_LOW: ("磁盘空间不足", "disk space low"),
+    AlarmKind.DISK_FORECAST: ("磁盘预计不够", "disk will not suffice"),
     AlarmKind.CLOCK_UNSYNCHRONISED: ("系统时钟未同步", "clock not synchronised"),
     AlarmKind.CLOCK_STEPPED: ("系统时钟被调整", "clock was set"),
     AlarmKind.LOG_UNWRITABLE: ("存证日志无法写入", "evidence log cannot be written"),
@@ -53,6 +54,10 @@ _STEPS: dict[str, tuple[str, str]] = {
     AlarmKind.DISK_LOW: (
         "请转走旧批次或更换更大的磁盘；非考试时段不再开始录像",
         "move old batches away or add disk; only exams are begun now",
+    ),
+    AlarmKind.DISK_FORECAST: (
+        "现在录像不受影响；请在该时段之前转走旧批次或加磁盘，明细：kaozheng disk",
+        "nothing is lost yet; move old batches away or add disk before that window: kaozheng disk",
     ),
     AlarmKind.CLOCK_UNSYNCHRONISED: (
         "请检查chrony和时间服务器：chronyc tracking",

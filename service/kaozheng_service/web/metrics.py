@@ -21,6 +21,7 @@ from kaozheng_service.alarms.kinds import AlarmKind
 from kaozheng_service.clock import from_text
 from kaozheng_service.database import Alarm, AlarmMessage, Gap, Segment, Window
 from kaozheng_service.recording.causes import Cause
+from kaozheng_service.recording.forecast import forecast_disk
 from kaozheng_service.station import Station
 from kaozheng_service.web.daemon import heartbeat
 
@@ -91,6 +92,11 @@ class Metrics:
             yield _one("heartbeat_age_seconds", "since the recording daemon beat last", max(age_s, 0.0))
             yield _one("free_bytes", "free space of the archive", beat["free_bytes"])
             yield _one("disk_low", "1 while the reserve is touched", float(beat["disk_low"]))
+            outlook = forecast_disk(self._station, present, free_bytes=beat["free_bytes"])
+            needed = outlook.needed_bytes
+            yield _one("disk_forecast_needed_bytes", "what windows of the next days still need", needed)
+            left = "what they leave above the reserve; below 0 they do not fit"
+            yield _one("disk_forecast_left_bytes", left, outlook.left_bytes)
             if "tick_s" in beat:
                 yield _one("tick_seconds", "how long the recording loop's last round took", beat["tick_s"])
                 errors = _counter("signing_errors", "records that could not be written, since the start", [])
