@@ -47,7 +47,12 @@ class Snapshot:
 
 
 def service_conditions(
-    station: Station, snapshot: Snapshot, checks: Checks | None, watch_trouble: str, at_s: float
+    station: Station,
+    snapshot: Snapshot,
+    checks: Checks | None,
+    watch_trouble: str,
+    at_s: float,
+    second_trouble: str = "",
 ) -> dict[Subject, str]:
     """What is wrong with cameras, disk, clock and the service itself, each with what is known of it."""
     found: dict[Subject, str] = {}
@@ -65,6 +70,8 @@ def service_conditions(
         )
     if watch_trouble:
         found[_site(AlarmKind.WATCH_DEAD)] = watch_trouble
+    if second_trouble:
+        found[_site(AlarmKind.SECOND_TARGET)] = second_trouble
     if checks is not None:
         for kind, why in (
             (AlarmKind.LOG_UNWRITABLE, checks.log),

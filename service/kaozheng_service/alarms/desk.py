@@ -54,10 +54,13 @@ _LASTING = frozenset(kind.value for kind in AlarmKind if kind not in EVENTS)
 
 @dataclass(frozen=True, slots=True)
 class Sources:
-    """Where the desk reads: the recording loop's last state, and why pictures are not judged ("" while they are)."""
+    """Where the desk reads: the recording loop's last state, and why pictures are not judged and the second copy is
+    not kept ("" while they are).
+    """
 
     snapshot: Callable[[], Snapshot]
     watch_trouble: Callable[[], str]
+    second_trouble: Callable[[], str] = lambda: ""
 
 
 @dataclass(slots=True)
@@ -181,7 +184,12 @@ class AlarmDesk:
     def _judge(self, present: datetime, at_s: float) -> None:
         snapshot = self._sources.snapshot()
         there = service_conditions(
-            self._station, snapshot, self._checked, self._sources.watch_trouble(), at_s
+            self._station,
+            snapshot,
+            self._checked,
+            self._sources.watch_trouble(),
+            at_s,
+            self._sources.second_trouble(),
         )
         there |= camera_conditions(self._station, snapshot.cameras, present)
         there |= self._unexplained | self._outlook

@@ -24,6 +24,7 @@ class AlarmKind(StrEnum):
     LOG_UNWRITABLE = "log_unwritable"
     DATABASE_UNWRITABLE = "database_unwritable"
     ARCHIVE_UNWRITABLE = "archive_unwritable"
+    SECOND_TARGET = "second_target"  # the second copy does not go on, or is behind
     WATCH_DEAD = "watch_dead"  # pictures are not judged
     SERVICE_STALLED = "service_stalled"  # the loop that starts recorders does not get through
 
@@ -45,6 +46,7 @@ _SOON = Patience(0.0, 10.0)
 _PATIENCE = {
     AlarmKind.DISK_LOW: Patience(10.0, 60.0),
     AlarmKind.DISK_FORECAST: Patience(60.0, 300.0),
+    AlarmKind.SECOND_TARGET: Patience(30.0, 30.0),
     AlarmKind.CLOCK_UNSYNCHRONISED: Patience(300.0, 60.0),
     AlarmKind.UNEXPLAINED_GAP: Patience(60.0, 0.0),
     AlarmKind.WATCH_DEAD: Patience(30.0, 30.0),

@@ -23,6 +23,7 @@ _NAMES: dict[str, tuple[str, str]] = {
     AlarmKind.LOG_UNWRITABLE: ("存证日志无法写入", "evidence log cannot be written"),
     AlarmKind.DATABASE_UNWRITABLE: ("数据库无法写入", "database cannot be written"),
     AlarmKind.ARCHIVE_UNWRITABLE: ("录像存储无法写入", "archive cannot be written"),
+    AlarmKind.SECOND_TARGET: ("第二份存储异常", "second copy not kept"),
     AlarmKind.WATCH_DEAD: ("画面监看停止", "pictures are not being watched"),
     AlarmKind.SERVICE_STALLED: ("录像服务停滞", "recording service stalled"),
 }
@@ -78,6 +79,10 @@ _STEPS: dict[str, tuple[str, str]] = {
     AlarmKind.ARCHIVE_UNWRITABLE: (
         "请立即检查录像磁盘是否已满、已挂载、可写",
         "check at once that the archive's disk is mounted, writable and not full",
+    ),
+    AlarmKind.SECOND_TARGET: (
+        "录像照常进行；请检查第二块磁盘是否已挂载、已满、可写，恢复后自动补齐：kaozheng second",
+        "recording goes on; check that the second disk is mounted, writable and not full: kaozheng second",
     ),
     AlarmKind.WATCH_DEAD: (
         "录像照常进行；请安排人员查看画面，考后重启服务",

@@ -205,6 +205,12 @@ class Credential(Part_):
         return self
 
 
+class SecondStorage(Part_):
+    """Where a second copy is kept: another disk, or a share that is mounted. Relative to the site file."""
+
+    path: Path
+
+
 class Storage(Part_):
     """Folders, relative to the site file. ``state`` keeps the database, the signed log and its key."""
 
@@ -213,6 +219,20 @@ class Storage(Part_):
     reserve_gb: Annotated[float, Field(ge=0)] = Field(
         default=5.0, description="free space below which windows that are no exam are not begun"
     )
+    second: SecondStorage | None = Field(
+        default=None, description="footage and state are copied there too; recording never waits for it"
+    )
+
+    @model_validator(mode="after")
+    def _second_is_elsewhere(self) -> Storage:
+        if self.second is not None:
+            there = self.second.path
+            for name, path in (("archive", self.archive), ("state", self.state)):
+                if path == there or path in there.parents or there in path.parents:
+                    raise ValueError(
+                        f"second.path {there} and {name} {path} lie in each other; name a folder on another disk"
+                    )
+        return self
 
 
 class Recording(Part_):
@@ -279,6 +299,11 @@ class Site(Part_):
     @property
     def state(self) -> Path:
         return self._folder / self.storage.state
+
+    @property
+    def second(self) -> Path | None:
+        """Where the second copy is kept; None where there is none."""
+        return self._folder / self.storage.second.path if self.storage.second is not None else None
 
     @property
     def folder(self) -> Path:

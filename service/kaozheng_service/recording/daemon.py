@@ -26,6 +26,7 @@ from kaozheng_service.recording.gaps import Span
 from kaozheng_service.recording.leases import Lease, try_lease
 from kaozheng_service.recording.supervisor import TICK_S, Supervisor
 from kaozheng_service.recording.watcher import Watcher
+from kaozheng_service.second.keeper import SecondKeeper
 from kaozheng_service.station import Station
 
 logger = structlog.get_logger()
@@ -48,6 +49,7 @@ class Daemon:
         self._lease: Lease | None = None
         self._watcher: Watcher | None = None
         self._desk: AlarmDesk | None = None
+        self._second: SecondKeeper | None = None
         self._snapshot = Snapshot(time.monotonic(), 0.0, (), 0, False)
         self._started_at: datetime | None = None
         self._beat_at = 0.0
@@ -78,9 +80,10 @@ class Daemon:
         book = AlarmBook(self._station)
         self._watcher = Watcher(self._station, book=book)
         self._watcher.start()
-        self._desk = AlarmDesk(
-            self._station, Sources(lambda: self._snapshot, self._watcher.trouble), book=book
-        )
+        self._second = SecondKeeper(self._station)
+        self._second.start()
+        sources = Sources(lambda: self._snapshot, self._watcher.trouble, self._second.trouble)
+        self._desk = AlarmDesk(self._station, sources, book=book)
         self._desk.start()
 
     def stop(self, *, leave_children: bool = True) -> None:
@@ -90,6 +93,9 @@ class Daemon:
         if self._desk is not None:
             self._desk.stop()
             self._desk = None
+        if self._second is not None:
+            self._second.stop()
+            self._second = None
         if self._watcher is not None:
             self._watcher.stop()
             self._watcher = None

@@ -22,6 +22,7 @@ from kaozheng_service.clock import from_text
 from kaozheng_service.database import Alarm, AlarmMessage, Gap, Segment, Window
 from kaozheng_service.recording.causes import Cause
 from kaozheng_service.recording.forecast import forecast_disk
+from kaozheng_service.second.keeper import second_status
 from kaozheng_service.station import Station
 from kaozheng_service.web.daemon import heartbeat
 
@@ -104,6 +105,12 @@ class Metrics:
                 yield errors
                 yield _one("watch_up", "1 while pictures are judged", float(not beat["watch"]))
             yield from _of_checks(beat.get("checks"))
+        second = second_status(self._station.state) if self._station.site.second is not None else None
+        if second is not None:
+            yield _one("second_up", "1 while the second copy is well", float(not second["trouble"]))
+            yield _one("second_waiting_bytes", "footage not copied to it yet", second["waiting_bytes"])
+            age_s = (present - from_text(second["at"])).total_seconds()
+            yield _one("second_age_seconds", "since the copying process was heard of last", max(age_s, 0.0))
         yield _one("log_entries", "records in the evidence log", self._station.log.size)
         reserve = self._station.site.storage.reserve_gb * 1_000_000_000
         yield _one("reserve_bytes", "free space that is kept", reserve)
