@@ -74,6 +74,9 @@ class CameraConfig(Part_):
         default=None,
         description="PEM file with the camera's own certificate, for rtsps:// where no authority vouches for it",
     )
+    audio: bool | None = Field(
+        default=None, description="whether its sound is recorded; as `recording.audio` when left out"
+    )
     position: Point3
     aim: Point3
     roll: Degrees = 0.0

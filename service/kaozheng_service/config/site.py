@@ -244,6 +244,7 @@ class Recording(Part_):
     silence_s: Annotated[float, Field(ge=3, le=600)] = Field(
         default=15.0, description="a stream that brings no byte for so long is cut and opened anew"
     )
+    audio: bool = Field(default=True, description="sound is recorded too; a camera may say otherwise")
     watch_s: Annotated[float, Field(ge=1, le=60)] = Field(
         default=5.0, description="every picture that is being recorded is judged so often"
     )
@@ -317,6 +318,10 @@ class Site(Part_):
                 return room
         known = ", ".join(room.id for room in self.rooms)
         raise UserError(f"site {self.id} has no room {room_id!r}; it has {known}")
+
+    def records_audio(self, camera: CameraConfig) -> bool:
+        """Whether a camera's sound is recorded: as it says itself, else as the site does."""
+        return self.recording.audio if camera.audio is None else camera.audio
 
     def credential(self, credential_id: str) -> Credential:
         return next(entry for entry in self.credentials if entry.id == credential_id)
