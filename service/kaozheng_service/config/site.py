@@ -139,11 +139,23 @@ class RoomConfig(Part_):
 
     @model_validator(mode="after")
     def _ids_are_unique(self) -> RoomConfig:
-        _refuse_repeats("camera id", [camera.id for camera in self.cameras])
-        _refuse_repeats("camera source", [camera.source for camera in self.cameras])
+        _refuse_repeats("camera id", [camera.id for camera in self.streams])
+        _refuse_repeats("camera source", [camera.source for camera in self.streams])
         _refuse_repeats("zone id", [zone.id for zone in self.zones])
         _refuse_repeats("obstacle id", [obstacle.id for obstacle in self.obstacles])
         return self
+
+    @property
+    def streams(self) -> tuple[CameraConfig, ...]:
+        """All that is recorded of the room: each camera, and after it its substream."""
+        return tuple(stream for camera in self.cameras for stream in camera.streams)
+
+    def stream(self, camera_id: str) -> CameraConfig:
+        """The camera or substream of that id. Raises UserError naming those there are."""
+        for stream in self.streams:
+            if stream.id == camera_id:
+                return stream
+        return self.camera(camera_id)
 
     def camera(self, camera_id: str) -> CameraConfig:
         """The camera of that id. Raises UserError naming those there are."""

@@ -249,7 +249,7 @@ class CameraKeeper:
 
     def _source(self) -> Source:
         room = self._station.site.room(self._window.room_id)
-        return camera_source(self._station.site, room.camera(self.camera_id))
+        return camera_source(self._station.site, room.stream(self.camera_id))
 
     def _mask(self, text: str) -> str:
         try:
@@ -262,13 +262,13 @@ class CameraKeeper:
     def _sound(self) -> str:
         """As the site file says now; a recorder of before may have been begun under another."""
         site = self._station.site
-        if not site.records_audio(site.room(self._window.room_id).camera(self.camera_id)):
+        if not site.records_audio(site.room(self._window.room_id).stream(self.camera_id)):
             return NO_AUDIO
         return "copy" if self._audio_codec == NO_AUDIO else self._audio_codec
 
     def _stagger_s(self) -> float:
         """Where in the rhythm of segments this camera cuts: the site's cameras never all at once."""
         site = self._station.site
-        everyone = [(room.id, camera.id) for room in site.rooms for camera in room.cameras]
+        everyone = [(room.id, camera.id) for room in site.rooms for camera in room.streams]
         place = everyone.index((self._window.room_id, self.camera_id))
         return site.recording.segment_s * place / len(everyone)

@@ -40,7 +40,7 @@ class Metrics:
         self._bytes: dict[tuple[str, str], int] = defaultdict(int)
         self._segments: dict[tuple[str, str], int] = defaultdict(int)
         self._gap_s: dict[tuple[str, str, str], float] = defaultdict(float)
-        self._cameras = [(room.id, camera.id) for room in station.site.rooms for camera in room.cameras]
+        self._cameras = [(room.id, camera.id) for room in station.site.rooms for camera in room.streams]
 
     def text(self, present: datetime) -> bytes:
         """All numbers, in Prometheus' text format."""

@@ -84,7 +84,7 @@ def _room(
     running = _running(session, room.id, present)
     cameras = [
         _camera(station, session, room.id, camera.id, running, present, rates.get((room.id, camera.id)))
-        for camera in room.cameras
+        for camera in room.streams
     ]
     for camera in cameras:
         camera["picture"] = pictures.get((camera["window"] or "", camera["id"]))
