@@ -107,6 +107,7 @@ class Take(Base):
 
     ``end_cause`` is None while it runs; then ``window_ended`` or a cause of :class:`Gap`. ``token`` is the fencing
     token under which it began: of two takes at one time the one with the higher token is its holder's.
+    ``copied_leaf`` is the record that all of it is on the second disk.
     """
 
     __tablename__ = "takes"
@@ -125,6 +126,7 @@ class Take(Base):
     token: Mapped[int | None]
     leaf: Mapped[int | None]
     closed_leaf: Mapped[int | None]
+    copied_leaf: Mapped[int | None]
 
     window: Mapped[Window] = relationship(back_populates="takes")
     segments: Mapped[list[Segment]] = relationship(back_populates="take", order_by="Segment.number")
@@ -137,7 +139,7 @@ class Segment(Base):
     ``step_s``. ``boot`` and ``boot_s`` are this boot of the machine and the segment's begin in s since then, None where
     another process wrote it before the machine was restarted. ``clock`` is synchronised, unsynchronised or unknown,
     with the kernel's ``clock_error_s``. ``first_pts_s`` and ``last_pts_s`` are the stream's own time stamps.
-    Rows of version 0.1.0 have none of these.
+    Rows of version 0.1.0 have none of these. ``copied_at`` is when it was on the second disk, None where it is not.
     """
 
     __tablename__ = "segments"
@@ -166,6 +168,7 @@ class Segment(Base):
     first_pts_s: Mapped[float | None]
     last_pts_s: Mapped[float | None]
     leaf: Mapped[int | None] = mapped_column(index=True)
+    copied_at: Mapped[datetime | None]
 
     take: Mapped[Take] = relationship(back_populates="segments")
 

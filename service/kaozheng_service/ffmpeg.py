@@ -15,6 +15,7 @@ QUIET = ("-nostdin", "-hide_banner", "-loglevel", "level+warning")
 FRAGMENTED = "movflags=frag_keyframe+empty_moov+default_base_moof:flush_packets=1"
 OPEN_FILES = "open-%05d.mp4"
 SEGMENT_LIST = "segments.csv"
+NO_AUDIO = "none"
 
 
 @functools.cache
@@ -41,7 +42,8 @@ def recording_command(
     segment_s, offset_s : files are cut at clock times that are a multiple of ``segment_s``, less ``offset_s``
     length_s : media time after which it ends by itself, s
     silence_s : network reads that wait longer fail, s; ffmpeg tries a second time before it gives up
-    audio_codec : ``copy``, or ``aac`` where the camera's audio (such as G.711) cannot stand in an MP4
+    audio_codec : ``copy``, ``aac`` where the camera's audio (such as G.711) cannot stand in an MP4, or ``none``: no
+        sound is recorded
     """
     return _segments(
         source,
@@ -81,9 +83,9 @@ def _segments(
     **cut: str | int,
 ) -> list[str]:
     stream = ffmpeg.input(source.secret_url(), **_input_options(source, silence_s))
+    sound = {} if audio_codec == NO_AUDIO else {"c:a": audio_codec}
     output = ffmpeg.output(
-        stream["v:0"],
-        stream["a?"],
+        *([stream["v:0"], stream["a?"]] if sound else [stream["v:0"]]),
         f"{_without_patterns(folder)}/{OPEN_FILES}",
         t=f"{length_s:.3f}",
         f="segment",
@@ -93,7 +95,8 @@ def _segments(
         segment_list_type="csv",
         segment_format="mp4",
         segment_format_options=FRAGMENTED,
-        **{"c:v": "copy", "c:a": audio_codec},
+        **{"c:v": "copy"},
+        **sound,
     )
     return [ffmpeg_path(), *QUIET, *output.compile()[1:]]
 

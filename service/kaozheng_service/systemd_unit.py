@@ -36,6 +36,8 @@ def unit_text(site: Site, site_file: Path, *, user: str, command: Path | None = 
         "FOLDER": _path(site.folder),
         "ARCHIVE": _path(site.archive.resolve()),
         "STATE": _path(site.state.resolve()),
+        # A disk that is not there must not keep the service from its start: hence the dash.
+        "SECOND": f" -{_path(site.second.resolve())}" if site.second is not None else "",
         "USER": user,
     }
     return re.sub(r"@([A-Z_]+)@", lambda found: values[found[1]], _UNIT.read_text(encoding="utf-8"))

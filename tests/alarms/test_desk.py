@@ -164,11 +164,31 @@ def test_no_footage_is_no_fault_outside_the_window_or_where_an_operator_stopped_
     assert hour.alarms() == []
 
 
+def test_a_disk_that_will_not_hold_the_coming_days_is_told_long_before_and_ends_when_it_does(
+    hour: Hour,
+) -> None:
+    begins = hour.at + timedelta(days=2)
+    hour.archive.window(
+        begins, begins + timedelta(hours=10), room="9-201", cameras=("front-wall",), closed=False
+    )
+    hour.facts.snapshot = replace(hour.facts.snapshot, free_bytes=20 * 10**9)
+    hour.wait(200)
+    assert hour.alarms() == [("disk_forecast", None)]
+    (said,) = hour.details()
+    # Ten hours and half an hour at 8 Mbit/s are 37.8 GB; one of the 20 is kept back.
+    assert said.startswith("缺 18.")
+    assert f"从 {begins.astimezone(hour.station.site.zone):%m-%d %H:%M} 9-201 " in said
+    assert said.endswith("仅录考试也不够")
+    hour.facts.snapshot = replace(hour.facts.snapshot, free_bytes=10**12)
+    hour.wait(500)
+    assert hour.alarms() == [("disk_forecast", "clear")]
+
+
 def test_a_low_disk_is_told_with_its_numbers_and_ends_when_there_is_room(hour: Hour) -> None:
     hour.facts.snapshot = replace(hour.facts.snapshot, disk_low=True, free_bytes=500_000_000)
     hour.wait(20)
     assert hour.details() == ["可用 0.5 GB，低于保留的 1 GB"]
-    hour.facts.snapshot = replace(hour.facts.snapshot, disk_low=False)
+    hour.facts.snapshot = replace(hour.facts.snapshot, disk_low=False, free_bytes=10**12)
     hour.wait(30)
     hour.facts.snapshot = replace(hour.facts.snapshot, disk_low=True)
     hour.wait(30)

@@ -14,8 +14,10 @@ from kaozheng_service.config.site import load_site
 from kaozheng_service.database import Take, Window
 from kaozheng_service.disputes.verify import verify_archive
 from kaozheng_service.errors import UserError
+from kaozheng_service.recording.causes import Cause
 from kaozheng_service.recording.completeness import window_completeness
-from kaozheng_service.recording.expectations import add_window, cancel_window
+from kaozheng_service.recording.expectations import add_window, cancel_window, register
+from kaozheng_service.recording.forecast import stored_demands
 from kaozheng_service.recording.supervisor import Supervisor
 from kaozheng_service.station import Station, open_station
 from sqlalchemy import select
@@ -99,3 +101,61 @@ def test_a_recorder_that_was_started_ahead_of_a_cancelled_window_is_ended_even_b
         assert session.get_one(Window, window.id).closed_leaf is not None
     report = verify_archive(station)
     assert (report.outcome, {one.code for one in report.findings}) == ("intact", {"cancelled"})
+
+
+class SmallDisk(Supervisor):
+    """A supervisor whose disk has so many bytes free."""
+
+    free: float = 10**13
+
+    def free_bytes(self) -> int:
+        return round(self.free)
+
+
+def test_under_the_reserve_the_newest_activity_is_stopped_for_a_coming_exam_and_signed_as_disk_full(
+    station: Station,
+) -> None:
+    supervisor = SmallDisk(station)
+    begins = now() + timedelta(seconds=4)
+    older = add_window(
+        station, ROOM, begins, begins + timedelta(minutes=5), kind="meeting", camera_ids=["front-left"]
+    )
+    newer = add_window(
+        station,
+        ROOM,
+        begins + timedelta(seconds=1),
+        begins + timedelta(minutes=5),
+        kind="marking",
+        camera_ids=["back-right"],
+    )
+    exam = Window(
+        id="exam",
+        room_id=ROOM,
+        kind="theory",
+        title="理论考试",
+        batch=None,
+        camera_ids="front-left back-right",
+        starts_at=begins + timedelta(minutes=10),
+        ends_at=begins + timedelta(minutes=20),
+        exam_starts_at=None,
+        exam_ends_at=None,
+    )
+    register(station, exam)
+    tick_until(supervisor, lambda: len([one for one in supervisor.states() if one.last_segment_at]) == 2)
+    with station.sessions() as session:
+        needed = {
+            one.window: one.needed_bytes(now())
+            for one in stored_demands(session, now(), now() + timedelta(days=1))
+        }
+    supervisor.free = needed["exam"] + needed[older.id] + needed[newer.id] / 2
+    assert supervisor.disk_is_low()
+    tick_until(supervisor, lambda: window_completeness(station, newer.id).closed)
+    assert {state.window for state in supervisor.states()} == {older.id}
+    assert not window_completeness(station, older.id).closed
+    (camera,) = window_completeness(station, newer.id).cameras
+    gap = camera.gaps[-1]
+    assert (gap.cause, gap.ends_at) == ("disk_full", newer.ends_at)
+    assert gap.detail.startswith("stopped for exams: they need ")
+    supervisor.stop_recorders(Cause.STOPPED_BY_OPERATOR, for_good=True)
+    tick_until(supervisor, supervisor.is_idle)
+    assert verify_archive(station).outcome == "intact"

@@ -35,6 +35,17 @@ def printed() -> dict[str, dict[str, list[str]]]:
     return sections(subprocess.run(command, capture_output=True, text=True, check=True).stdout)
 
 
+def test_a_second_disk_may_be_written_and_its_absence_keeps_the_service_from_nothing(tmp_path: Path) -> None:
+    text = DEMO.read_text(encoding="utf-8")
+    site_file = tmp_path / "site.yaml"
+    site_file.write_text(text.replace("reserve_gb: 1}", "reserve_gb: 1, second: {path: /mnt/second}}"))
+    (tmp_path / "timetable.csv").touch()
+    unit = sections(unit_text(load_site(site_file), site_file, user="kaozheng"))
+    (written,) = unit["Service"]["ReadWritePaths"]
+    assert written.split()[-1] == "-/mnt/second"
+    assert "/mnt/second" not in unit["Unit"]["RequiresMountsFor"][0]
+
+
 def test_a_restart_or_a_hang_ends_the_service_alone(printed: dict[str, dict[str, list[str]]]) -> None:
     service = printed["Service"]
     assert service["Type"] == ["notify"]

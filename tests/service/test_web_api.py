@@ -160,7 +160,12 @@ def test_disk_forecast_counts_what_today_still_needs(session: tuple[Any, str], c
     )
     assert window
     needed = client.get("/api/v1/status").json()["disk"]["needed_today_bytes"]
-    assert needed - before == pytest.approx(3600 * 500_000, rel=0.01)
+    assert needed - before == pytest.approx(3600 * 1_000_000, rel=0.01)
+    outlook = client.get("/api/v1/status").json()["disk"]["outlook"]
+    assert (outlook["schema"], outlook["fits"]) == ("kaozheng/disk/1", True)
+    assert {"room": "9-201", "camera": "front-wall", "bytes_per_s": 1_000_000, "basis": "assumed"} in outlook[
+        "cameras"
+    ]
 
 
 def test_find_answers_with_the_segment_that_holds_the_moment(client: TestClient) -> None:

@@ -164,3 +164,15 @@ def test_no_label_comes_from_outside_the_site_file_and_the_code(
 
 def test_a_foreign_host_name_gets_no_numbers(client: TestClient) -> None:
     assert client.get("/metrics", headers={"host": "evil.example"}).status_code == 421
+
+
+def test_what_the_coming_windows_need_and_leave_is_a_number(client: TestClient, small_archive: Any) -> None:
+    begins = now() + timedelta(hours=1)
+    small_archive.window(
+        begins, begins + timedelta(hours=2), room=ROOM, cameras=(CAMERA,), kind="theory", closed=False
+    )
+    beat(small_archive)
+    found = numbers(client)
+    # 7.2 GB at 8 Mbit/s, of 5 GB of which one is kept back.
+    assert found["disk_forecast_needed_bytes",] == pytest.approx(7.2e9)
+    assert found["disk_forecast_left_bytes",] == pytest.approx(-3.2e9)

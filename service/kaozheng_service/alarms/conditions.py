@@ -15,6 +15,7 @@ from kaozheng_service.alarms.words import Language
 from kaozheng_service.clock import to_text
 from kaozheng_service.database import Gap, Window
 from kaozheng_service.recording.completeness import window_completeness
+from kaozheng_service.recording.forecast import GB, Forecast
 from kaozheng_service.recording.gaps import EDGE_S
 from kaozheng_service.recording.supervisor import CameraHealth
 from kaozheng_service.station import Station
@@ -25,7 +26,6 @@ STALLED_S = 40.0
 SETTLE_S = 120.0
 # A window is looked at for so long; what was not mended by then is for `kaozheng verify`.
 LOOKED_AT = timedelta(days=1)
-GB = 1_000_000_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +47,12 @@ class Snapshot:
 
 
 def service_conditions(
-    station: Station, snapshot: Snapshot, checks: Checks | None, watch_trouble: str, at_s: float
+    station: Station,
+    snapshot: Snapshot,
+    checks: Checks | None,
+    watch_trouble: str,
+    at_s: float,
+    second_trouble: str = "",
 ) -> dict[Subject, str]:
     """What is wrong with cameras, disk, clock and the service itself, each with what is known of it."""
     found: dict[Subject, str] = {}
@@ -65,6 +70,8 @@ def service_conditions(
         )
     if watch_trouble:
         found[_site(AlarmKind.WATCH_DEAD)] = watch_trouble
+    if second_trouble:
+        found[_site(AlarmKind.SECOND_TARGET)] = second_trouble
     if checks is not None:
         for kind, why in (
             (AlarmKind.LOG_UNWRITABLE, checks.log),
@@ -80,6 +87,23 @@ def service_conditions(
                 "no time service disciplines this machine's clock",
             )
     return found
+
+
+def outlook_conditions(station: Station, outlook: Forecast) -> dict[Subject, str]:
+    """That the disk will not hold the windows of the next days, by how much and from which on."""
+    first = outlook.first_short
+    if first is None:
+        return {}
+    gb, begin = outlook.short_bytes / GB, first.starts_at.astimezone(station.site.zone)
+    exams = outlook.exams_short_bytes > 0
+    words = _said(
+        station,
+        f"缺 {gb:.1f} GB，从 {begin:%m-%d %H:%M} {first.room} {first.title} 起录不下"
+        + ("，仅录考试也不够" if exams else "，仅录考试则够"),
+        f"{gb:.1f} GB short, from {begin:%m-%d %H:%M} {first.room} {first.title} on; "
+        + ("exams alone do not fit either" if exams else "exams alone fit"),
+    )
+    return {_site(AlarmKind.DISK_FORECAST): words}
 
 
 def camera_conditions(

@@ -26,6 +26,7 @@ from kaozheng_service.alarms.conditions import (
     WindowsLookedAt,
     camera_conditions,
     clock_step,
+    outlook_conditions,
     service_conditions,
 )
 from kaozheng_service.alarms.courier import Courier
@@ -35,6 +36,7 @@ from kaozheng_service.alarms.persistence import Persistence
 from kaozheng_service.clock import now
 from kaozheng_service.database import Alarm, Window
 from kaozheng_service.recording.durable import write_durably
+from kaozheng_service.recording.forecast import forecast_disk
 from kaozheng_service.station import Station
 
 logger = structlog.get_logger()
@@ -43,6 +45,7 @@ LOOK_S = 2.0
 CHECK_S = 10.0
 # Windows that are over change rarely, and judging one reads all of its rows.
 WINDOWS_S = 30.0
+OUTLOOK_S = 60.0
 JOIN_S = 10.0
 # What could not be stored is sent again so often to channels that did not take it.
 UNSTORED_S = 60.0
@@ -51,10 +54,13 @@ _LASTING = frozenset(kind.value for kind in AlarmKind if kind not in EVENTS)
 
 @dataclass(frozen=True, slots=True)
 class Sources:
-    """Where the desk reads: the recording loop's last state, and why pictures are not judged ("" while they are)."""
+    """Where the desk reads: the recording loop's last state, and why pictures are not judged and the second copy is
+    not kept ("" while they are).
+    """
 
     snapshot: Callable[[], Snapshot]
     watch_trouble: Callable[[], str]
+    second_trouble: Callable[[], str] = lambda: ""
 
 
 @dataclass(slots=True)
@@ -87,8 +93,9 @@ class AlarmDesk:
         self._persistence = Persistence(lambda kind: patience(AlarmKind(kind), station.site.alarms.after_s))
         self._windows: WindowsLookedAt | None = None
         self._unexplained: dict[Subject, str] = {}
+        self._outlook: dict[Subject, str] = {}
         self._checked: Checks | None = None
-        self._checked_at_s = self._windows_at_s = -math.inf
+        self._checked_at_s = self._windows_at_s = self._outlook_at_s = -math.inf
         self._taken_up = False
         # Told though it could not be stored, with the channels that took it; at most one entry a cause.
         self._unstored: dict[Subject, _Unstored] = {}
@@ -123,6 +130,7 @@ class AlarmDesk:
         self._try("alarms of before", lambda: self._take_up(at_s))
         self._try("gaps", self._tell_gaps)
         self._try("windows that are over", lambda: self._look_at_windows(present, at_s))
+        self._try("the disk of the next days", lambda: self._look_ahead(present, at_s))
         self._try("causes", lambda: self._judge(present, at_s))
         self._try("reminders", lambda: self._book.remind(present))
         self._try("records", self._book.resume)
@@ -163,13 +171,28 @@ class AlarmDesk:
             self._windows_at_s = at_s
             self._unexplained = self._windows.unexplained(present)
 
+    def _look_ahead(self, present: datetime, at_s: float) -> None:
+        snapshot = self._sources.snapshot()
+        if (
+            at_s - self._outlook_at_s < OUTLOOK_S or snapshot.tick_s == 0
+        ):  # before its first round it knows nothing
+            return
+        self._outlook_at_s = at_s
+        outlook = forecast_disk(self._station, present, free_bytes=snapshot.free_bytes)
+        self._outlook = outlook_conditions(self._station, outlook)
+
     def _judge(self, present: datetime, at_s: float) -> None:
         snapshot = self._sources.snapshot()
         there = service_conditions(
-            self._station, snapshot, self._checked, self._sources.watch_trouble(), at_s
+            self._station,
+            snapshot,
+            self._checked,
+            self._sources.watch_trouble(),
+            at_s,
+            self._sources.second_trouble(),
         )
         there |= camera_conditions(self._station, snapshot.cameras, present)
-        there |= self._unexplained
+        there |= self._unexplained | self._outlook
         raised, cleared = self._persistence.update(at_s, there)
         for subject in raised:
             self._raise(subject, there[subject], present)

@@ -18,11 +18,13 @@ class AlarmKind(StrEnum):
         "unexplained_gap"  # a window is over and neither footage nor a signed gap covers all of it
     )
     DISK_LOW = "disk_low"  # the reserve is touched
+    DISK_FORECAST = "disk_forecast"  # the windows of the next days will not fit
     CLOCK_UNSYNCHRONISED = "clock_unsynchronised"
     CLOCK_STEPPED = "clock_stepped"  # the clock was set; told once
     LOG_UNWRITABLE = "log_unwritable"
     DATABASE_UNWRITABLE = "database_unwritable"
     ARCHIVE_UNWRITABLE = "archive_unwritable"
+    SECOND_TARGET = "second_target"  # the second copy does not go on, or is behind
     WATCH_DEAD = "watch_dead"  # pictures are not judged
     SERVICE_STALLED = "service_stalled"  # the loop that starts recorders does not get through
 
@@ -43,6 +45,8 @@ _SOON = Patience(0.0, 10.0)
 # that was replaced answers within its first round; a service that was away settles its windows in seconds.
 _PATIENCE = {
     AlarmKind.DISK_LOW: Patience(10.0, 60.0),
+    AlarmKind.DISK_FORECAST: Patience(60.0, 300.0),
+    AlarmKind.SECOND_TARGET: Patience(30.0, 30.0),
     AlarmKind.CLOCK_UNSYNCHRONISED: Patience(300.0, 60.0),
     AlarmKind.UNEXPLAINED_GAP: Patience(60.0, 0.0),
     AlarmKind.WATCH_DEAD: Patience(30.0, 30.0),

@@ -17,11 +17,13 @@ _NAMES: dict[str, tuple[str, str]] = {
     AlarmKind.GAP: ("录像缺口", "gap in the footage"),
     AlarmKind.UNEXPLAINED_GAP: ("录像缺失且无说明", "footage missing without explanation"),
     AlarmKind.DISK_LOW: ("磁盘空间不足", "disk space low"),
+    AlarmKind.DISK_FORECAST: ("磁盘预计不够", "disk will not suffice"),
     AlarmKind.CLOCK_UNSYNCHRONISED: ("系统时钟未同步", "clock not synchronised"),
     AlarmKind.CLOCK_STEPPED: ("系统时钟被调整", "clock was set"),
     AlarmKind.LOG_UNWRITABLE: ("存证日志无法写入", "evidence log cannot be written"),
     AlarmKind.DATABASE_UNWRITABLE: ("数据库无法写入", "database cannot be written"),
     AlarmKind.ARCHIVE_UNWRITABLE: ("录像存储无法写入", "archive cannot be written"),
+    AlarmKind.SECOND_TARGET: ("第二份存储异常", "second copy not kept"),
     AlarmKind.WATCH_DEAD: ("画面监看停止", "pictures are not being watched"),
     AlarmKind.SERVICE_STALLED: ("录像服务停滞", "recording service stalled"),
 }
@@ -54,6 +56,10 @@ _STEPS: dict[str, tuple[str, str]] = {
         "请转走旧批次或更换更大的磁盘；非考试时段不再开始录像",
         "move old batches away or add disk; only exams are begun now",
     ),
+    AlarmKind.DISK_FORECAST: (
+        "现在录像不受影响；请在该时段之前转走旧批次或加磁盘，明细：kaozheng disk",
+        "nothing is lost yet; move old batches away or add disk before that window: kaozheng disk",
+    ),
     AlarmKind.CLOCK_UNSYNCHRONISED: (
         "请检查chrony和时间服务器：chronyc tracking",
         "check chrony and its time servers: chronyc tracking",
@@ -73,6 +79,10 @@ _STEPS: dict[str, tuple[str, str]] = {
     AlarmKind.ARCHIVE_UNWRITABLE: (
         "请立即检查录像磁盘是否已满、已挂载、可写",
         "check at once that the archive's disk is mounted, writable and not full",
+    ),
+    AlarmKind.SECOND_TARGET: (
+        "录像照常进行；请检查第二块磁盘是否已挂载、已满、可写，恢复后自动补齐：kaozheng second",
+        "recording goes on; check that the second disk is mounted, writable and not full: kaozheng second",
     ),
     AlarmKind.WATCH_DEAD: (
         "录像照常进行；请安排人员查看画面，考后重启服务",

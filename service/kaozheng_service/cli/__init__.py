@@ -13,6 +13,8 @@ from kaozheng_service.cli.backfill_command import backfill
 from kaozheng_service.cli.calibrate_commands import calibrate
 from kaozheng_service.cli.card_check_command import check_cards
 from kaozheng_service.cli.commands import app
+from kaozheng_service.cli.disk_command import disk
+from kaozheng_service.cli.second_command import second
 from kaozheng_service.cli.session_commands import checkpoint, completeness, sheet
 from kaozheng_service.cli.systemd_command import systemd_unit
 from kaozheng_service.errors import ServiceError, UserError
@@ -22,6 +24,8 @@ app.add_typer(alarms_app, name="alarms")
 app.command("systemd-unit")(systemd_unit)
 app.command()(backfill)
 app.command()(calibrate)
+app.command()(disk)
+app.command()(second)
 app.command("cards-check")(check_cards)
 app.command()(completeness)
 app.command()(sheet)

@@ -172,7 +172,7 @@ def record(
         window = record_now(
             station,
             entry.id,
-            [camera.id for camera in entry.cameras],
+            [stream.id for stream in entry.streams],
             parse_length(length).total_seconds(),
             kind="manual",
             title=title,
@@ -230,7 +230,7 @@ def export(
     site = load_site(config)
     entry = site.room(room)
     cameras = (
-        tuple(entry.camera(name).id for name in camera) if camera else tuple(one.id for one in entry.cameras)
+        tuple(entry.stream(name).id for name in camera) if camera else tuple(one.id for one in entry.cameras)
     )
     request = ExportRequest(
         room_id=entry.id,

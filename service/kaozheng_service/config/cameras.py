@@ -67,6 +67,13 @@ class Caption(Part_):
         return self
 
 
+class SubstreamEntry(Part_):
+    """A camera's second, smaller stream, recorded beside the first under an id of its own. Nothing is judged by it."""
+
+    id: Id
+    source: str
+
+
 class CameraConfig(Part_):
     id: Id
     source: str
@@ -79,6 +86,10 @@ class CameraConfig(Part_):
         default=None,
         description="where its footage is kept a second time; gaps are filled from there afterwards",
     )
+    audio: bool | None = Field(
+        default=None, description="whether its sound is recorded; as `recording.audio` when left out"
+    )
+    substream: SubstreamEntry | None = None
     position: Point3
     aim: Point3
     roll: Degrees = 0.0
@@ -111,6 +122,23 @@ class CameraConfig(Part_):
         except VisionError as error:
             raise ValueError(str(error)) from None
         return self
+
+    @model_validator(mode="after")
+    def _substream_is_a_stream(self) -> CameraConfig:
+        if self.substream is not None:
+            try:
+                Source(self.substream.source, certificate=self.certificate)
+            except VisionError as error:
+                raise ValueError(f"substream: {error}") from None
+        return self
+
+    @property
+    def streams(self) -> tuple[CameraConfig, ...]:
+        """The camera as a recorder sees it: itself, then its substream as a camera of that id and source."""
+        if self.substream is None:
+            return (self,)
+        other = {"id": self.substream.id, "source": self.substream.source, "substream": None}
+        return self, self.model_copy(update=other)
 
     @model_validator(mode="after")
     def _calibration_is_of_this_pose(self) -> CameraConfig:

@@ -139,11 +139,23 @@ class RoomConfig(Part_):
 
     @model_validator(mode="after")
     def _ids_are_unique(self) -> RoomConfig:
-        _refuse_repeats("camera id", [camera.id for camera in self.cameras])
-        _refuse_repeats("camera source", [camera.source for camera in self.cameras])
+        _refuse_repeats("camera id", [camera.id for camera in self.streams])
+        _refuse_repeats("camera source", [camera.source for camera in self.streams])
         _refuse_repeats("zone id", [zone.id for zone in self.zones])
         _refuse_repeats("obstacle id", [obstacle.id for obstacle in self.obstacles])
         return self
+
+    @property
+    def streams(self) -> tuple[CameraConfig, ...]:
+        """All that is recorded of the room: each camera, and after it its substream."""
+        return tuple(stream for camera in self.cameras for stream in camera.streams)
+
+    def stream(self, camera_id: str) -> CameraConfig:
+        """The camera or substream of that id. Raises UserError naming those there are."""
+        for stream in self.streams:
+            if stream.id == camera_id:
+                return stream
+        return self.camera(camera_id)
 
     def camera(self, camera_id: str) -> CameraConfig:
         """The camera of that id. Raises UserError naming those there are."""
@@ -205,6 +217,12 @@ class Credential(Part_):
         return self
 
 
+class SecondStorage(Part_):
+    """Where a second copy is kept: another disk, or a share that is mounted. Relative to the site file."""
+
+    path: Path
+
+
 class Storage(Part_):
     """Folders, relative to the site file. ``state`` keeps the database, the signed log and its key."""
 
@@ -213,6 +231,20 @@ class Storage(Part_):
     reserve_gb: Annotated[float, Field(ge=0)] = Field(
         default=5.0, description="free space below which windows that are no exam are not begun"
     )
+    second: SecondStorage | None = Field(
+        default=None, description="footage and state are copied there too; recording never waits for it"
+    )
+
+    @model_validator(mode="after")
+    def _second_is_elsewhere(self) -> Storage:
+        if self.second is not None:
+            there = self.second.path
+            for name, path in (("archive", self.archive), ("state", self.state)):
+                if path == there or path in there.parents or there in path.parents:
+                    raise ValueError(
+                        f"second.path {there} and {name} {path} lie in each other; name a folder on another disk"
+                    )
+        return self
 
 
 class Recording(Part_):
@@ -224,6 +256,7 @@ class Recording(Part_):
     silence_s: Annotated[float, Field(ge=3, le=600)] = Field(
         default=15.0, description="a stream that brings no byte for so long is cut and opened anew"
     )
+    audio: bool = Field(default=True, description="sound is recorded too; a camera may say otherwise")
     watch_s: Annotated[float, Field(ge=1, le=60)] = Field(
         default=5.0, description="every picture that is being recorded is judged so often"
     )
@@ -285,6 +318,11 @@ class Site(Part_):
         return self._folder / self.storage.state
 
     @property
+    def second(self) -> Path | None:
+        """Where the second copy is kept; None where there is none."""
+        return self._folder / self.storage.second.path if self.storage.second is not None else None
+
+    @property
     def folder(self) -> Path:
         """The site file's folder, which relative paths in it start from."""
         return self._folder
@@ -296,6 +334,10 @@ class Site(Part_):
                 return room
         known = ", ".join(room.id for room in self.rooms)
         raise UserError(f"site {self.id} has no room {room_id!r}; it has {known}")
+
+    def records_audio(self, camera: CameraConfig) -> bool:
+        """Whether a camera's sound is recorded: as it says itself, else as the site does."""
+        return self.recording.audio if camera.audio is None else camera.audio
 
     def credential(self, credential_id: str) -> Credential:
         return next(entry for entry in self.credentials if entry.id == credential_id)

@@ -121,7 +121,7 @@ def export_json(result: ExportResult) -> dict[str, Any]:
 def _refuse_bad_request(station: Station, request: ExportRequest, out: Path) -> None:
     room = station.site.room(request.room_id)
     for camera_id in request.camera_ids:
-        room.camera(camera_id)
+        room.stream(camera_id)
     if not request.camera_ids:
         raise UserError(f"name at least one camera of room {room.id}")
     if request.starts_at >= request.ends_at:

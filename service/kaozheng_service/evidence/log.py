@@ -74,6 +74,11 @@ class EvidenceLog:
         """How many entries are in the log."""
         return _length(self._offsets) // _OFFSET_BYTES
 
+    def bytes_of(self, size: int) -> int:
+        """How many bytes of the file the first ``size`` entries are; IndexError when there are fewer."""
+        self._require(size)
+        return self._end(size)
+
     def append(self, record: Record) -> int:
         """Add ``record`` and return its index once it is on the disk."""
         line = canonical(record.to_json())

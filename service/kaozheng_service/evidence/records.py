@@ -121,6 +121,23 @@ class TakeClosed(Record):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class TakeCopied(Record):
+    """All of a closed take was read back from the second disk: so many segments, and the sha256 of the last.
+
+    ``copy`` is the id in the disk's marker.
+    """
+
+    kind: ClassVar[str] = "take.copied"
+    take: str
+    window: str
+    room: str
+    camera: str
+    segments: int
+    last: str
+    copy: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class GapExplained(Record):
     kind: ClassVar[str] = "gap"
     window: str

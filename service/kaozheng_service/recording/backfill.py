@@ -20,10 +20,11 @@ from kaozheng_service.database import Backfill, Gap, Healing, Window
 from kaozheng_service.errors import ServiceError, UserError
 from kaozheng_service.recording.backfill_job import FOR_RECORDING, Going, begin_job, playback_of, resume_job
 from kaozheng_service.recording.causes import Cause
+from kaozheng_service.recording.forecast import GB
 from kaozheng_service.recording.gaps import EDGE_S
 from kaozheng_service.recording.healing import unhealed
 from kaozheng_service.recording.leases import Lease, try_lease
-from kaozheng_service.recording.supervisor import GB, LEAD_S
+from kaozheng_service.recording.supervisor import LEAD_S
 from kaozheng_service.station import Station
 
 TICK_S = 1.0

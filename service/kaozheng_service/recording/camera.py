@@ -16,6 +16,7 @@ from kaozheng_vision.source import Source
 from kaozheng_service.config.sources import camera_source, stream_of
 from kaozheng_service.database import Take, Window
 from kaozheng_service.errors import ServiceError
+from kaozheng_service.ffmpeg import NO_AUDIO
 from kaozheng_service.recording.causes import Cause, storage_error
 from kaozheng_service.recording.gaps import Circumstances, Span, explain_gaps
 from kaozheng_service.recording.take import Outcome, Run, begin_run, resume_run
@@ -149,7 +150,7 @@ class CameraKeeper:
                 self._folder / f"take-{number:04d}",
                 number,
                 offset_s=self._stagger_s(),
-                audio_codec=self._audio_codec,
+                audio_codec=self._sound(),
                 token=self._token,
                 watches_form=self._changes < _MOST_CHANGES,
             )
@@ -276,7 +277,7 @@ class CameraKeeper:
 
     def _source(self) -> Source:
         room = self._station.site.room(self._window.room_id)
-        return camera_source(self._station.site, room.camera(self.camera_id))
+        return camera_source(self._station.site, room.stream(self.camera_id))
 
     def _mask(self, text: str) -> str:
         try:
@@ -286,9 +287,16 @@ class CameraKeeper:
         ):  # no longer in the site file; the filter beside the recorder has masked it already
             return text
 
+    def _sound(self) -> str:
+        """As the site file says now; a recorder of before may have been begun under another."""
+        site = self._station.site
+        if not site.records_audio(site.room(self._window.room_id).stream(self.camera_id)):
+            return NO_AUDIO
+        return "copy" if self._audio_codec == NO_AUDIO else self._audio_codec
+
     def _stagger_s(self) -> float:
         """Where in the rhythm of segments this camera cuts: the site's cameras never all at once."""
         site = self._station.site
-        everyone = [(room.id, camera.id) for room in site.rooms for camera in room.cameras]
+        everyone = [(room.id, camera.id) for room in site.rooms for camera in room.streams]
         place = everyone.index((self._window.room_id, self.camera_id))
         return site.recording.segment_s * place / len(everyone)

@@ -28,6 +28,7 @@ from kaozheng_service.recording.gaps import Span
 from kaozheng_service.recording.leases import Lease, try_lease
 from kaozheng_service.recording.supervisor import TICK_S, Supervisor
 from kaozheng_service.recording.watcher import Watcher
+from kaozheng_service.second.keeper import SecondKeeper
 from kaozheng_service.sessions.printer import SheetPrinter
 from kaozheng_service.station import Station
 
@@ -54,6 +55,7 @@ class Daemon:
         self._watcher: Watcher | None = None
         self._backfiller: backfill.Backfiller | None = None
         self._desk: AlarmDesk | None = None
+        self._second: SecondKeeper | None = None
         self._snapshot = Snapshot(time.monotonic(), 0.0, (), 0, False)
         self._printer: SheetPrinter | None = None
         self._started_at: datetime | None = None
@@ -96,9 +98,10 @@ class Daemon:
         book = AlarmBook(self._station)
         self._watcher = Watcher(self._station, book=book)
         self._watcher.start()
-        self._desk = AlarmDesk(
-            self._station, Sources(lambda: self._snapshot, self._watcher.trouble), book=book
-        )
+        self._second = SecondKeeper(self._station)
+        self._second.start()
+        sources = Sources(lambda: self._snapshot, self._watcher.trouble, self._second.trouble)
+        self._desk = AlarmDesk(self._station, sources, book=book)
         self._desk.start()
         if self._station.site.recording.session_sheets:
             self._printer = SheetPrinter(self._station)
@@ -114,6 +117,9 @@ class Daemon:
         if self._printer is not None:
             self._printer.stop()
             self._printer = None
+        if self._second is not None:
+            self._second.stop()
+            self._second = None
         if self._watcher is not None:
             self._watcher.stop()
             self._watcher = None

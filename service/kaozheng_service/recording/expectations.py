@@ -104,7 +104,7 @@ def add_window(
         or the very same is expected already
     """
     room = station.site.room(room_id)
-    names = [room.camera(name).id for name in camera_ids or [camera.id for camera in room.cameras]]
+    names = [room.stream(name).id for name in camera_ids or [stream.id for stream in room.streams]]
     names = list(dict.fromkeys(names))
     starts_at, ends_at = rounded(starts_at), rounded(ends_at)
     title = " ".join(title.split()) or "临时录像"

@@ -137,4 +137,4 @@ def _united(site: Site, windows: list[PlannedWindow]) -> list[PlannedWindow]:
 
 
 def _cameras(room: RoomConfig) -> tuple[str, ...]:
-    return tuple(camera.id for camera in room.cameras)
+    return tuple(stream.id for stream in room.streams)

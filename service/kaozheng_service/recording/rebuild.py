@@ -137,6 +137,10 @@ def _take_closed(_station: Station, session: Session, body: Body, leaf: int) -> 
     take.end_cause, take.end_detail, take.closed_leaf = body["cause"], body["detail"], leaf
 
 
+def _take_copied(_station: Station, session: Session, body: Body, leaf: int) -> None:
+    session.get_one(Take, body["take"]).copied_leaf = leaf
+
+
 def _segment(station: Station, session: Session, body: Body, leaf: int) -> None:
     dated = {name: body.get(name) for name in _DATED}
     session.add(Segment(**_file(station, body), **dated, leaf=leaf))
@@ -290,6 +294,7 @@ _ROWS: dict[str, Callable[[Station, Session, Body, int], None]] = {
     "window.closed": _window_closed,
     "take.opened": _take,
     "take.closed": _take_closed,
+    "take.copied": _take_copied,
     "segment": _segment,
     "gap": _gap,
     "mark": _mark,

@@ -23,6 +23,7 @@ from kaozheng_service.recording.camera import CameraKeeper, footage_folder
 from kaozheng_service.recording.causes import Cause
 from kaozheng_service.recording.expectations import settle_windows
 from kaozheng_service.recording.fencing import RENEW_S, claim, is_newest, node_of, renew
+from kaozheng_service.recording.forecast import EXAM_KINDS, GB, activities_to_stop, stored_demands
 from kaozheng_service.recording.gaps import Span
 from kaozheng_service.recording.leases import Lease, try_lease
 from kaozheng_service.recording.ledger import append_once
@@ -36,8 +37,9 @@ TICK_S = 1.0
 LEAD_S = 8.0
 # A recorder that had been started for a window that was then cancelled is ended and settled within this.
 VOID_KEPT = timedelta(days=30)
-EXAM_KINDS = ("theory", "practical")
-GB = 1_000_000_000
+# For exams that begin so soon nobody can make room in time: activities that run are stopped for them.
+EXAMS_AHEAD = timedelta(days=1)
+SPACE_S = 10.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,6 +91,7 @@ class Supervisor:
         self._renewed_at: dict[str, float] = {}
         self._keepers: dict[str, tuple[Window, list[CameraKeeper]]] = {}
         self._disk_was_low = False
+        self._space_at_s = -SPACE_S
         self._stopping: tuple[Cause, bool] | None = None
 
     def tick(self) -> None:
@@ -102,6 +105,8 @@ class Supervisor:
         self._renew_holds()
         self._heed_cancellations()
         low = self.disk_is_low()
+        if low:
+            self._make_room_for_exams(present)
         if self._stopping is not None:
             cause, for_good = self._stopping
             for keeper in self._all_keepers():
@@ -237,6 +242,29 @@ class Supervisor:
         return (
             f"less than the reserve of {self._station.site.storage.reserve_gb:g} GB was free; exams go first"
         )
+
+    def _make_room_for_exams(self, present: datetime) -> None:
+        """Stop what is no exam, the newest first, where what runs or begins soon would not fit otherwise."""
+        others = [one.id for one, _ in self._keepers.values() if one.kind not in EXAM_KINDS]
+        if not others or time.monotonic() - self._space_at_s < SPACE_S:
+            return
+        self._space_at_s = time.monotonic()
+        try:
+            with self._station.sessions() as session:
+                demands = stored_demands(session, present, present + EXAMS_AHEAD)
+            exams = [one for one in demands if one.is_exam]
+            running = [one for one in demands if one.window in others]
+            free = self.free_bytes()
+            stopped = activities_to_stop(running, exams, present=present, free_bytes=free) if exams else []
+        except Exception:
+            logger.exception("what exams need of the disk is not known; all goes on")
+            return
+        needed = sum(one.needed_bytes(present) for one in exams)
+        for one in stopped:
+            detail = f"stopped for exams: they need {needed / GB:.1f} GB and {free / GB:.1f} GB was free"
+            logger.error("a window that is no exam is stopped", window=one.window, detail=detail)
+            for keeper in self._keepers[one.window][1]:
+                keeper.stop(Cause.DISK_FULL, for_good=True, detail=detail)
 
     def _take_over(self, present: datetime) -> None:
         """Take care of every window that is due and not closed, if no other process does."""

@@ -28,8 +28,8 @@ from kaozheng_service.recording.expectations import (
     register,
     windows_lock,
 )
+from kaozheng_service.recording.forecast import EXAM_KINDS
 from kaozheng_service.recording.plan import PlannedWindow, overlaps, plan_windows
-from kaozheng_service.recording.supervisor import EXAM_KINDS
 from kaozheng_service.recording.timing import rounded
 from kaozheng_service.station import Station
 

@@ -188,6 +188,8 @@ class Watcher:
     def _begin(self, window: Window, camera_id: str) -> _Watched | None:
         try:
             room = self._station.site.room(window.room_id)
+            if camera_id in {one.substream.id for one in room.cameras if one.substream is not None}:
+                return None  # it shows what its camera shows
             camera = room.camera(camera_id)
             lens = next(one.lens for one in room_cameras(room) if one.id == camera_id)
         except (UserError, CoverageError) as error:  # no longer in the site file, or not as it was

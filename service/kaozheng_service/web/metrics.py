@@ -21,6 +21,8 @@ from kaozheng_service.alarms.kinds import AlarmKind
 from kaozheng_service.clock import from_text
 from kaozheng_service.database import Alarm, AlarmMessage, Gap, Segment, Window
 from kaozheng_service.recording.causes import Cause
+from kaozheng_service.recording.forecast import forecast_disk
+from kaozheng_service.second.keeper import second_status
 from kaozheng_service.station import Station
 from kaozheng_service.web.daemon import heartbeat
 
@@ -38,7 +40,7 @@ class Metrics:
         self._bytes: dict[tuple[str, str], int] = defaultdict(int)
         self._segments: dict[tuple[str, str], int] = defaultdict(int)
         self._gap_s: dict[tuple[str, str, str], float] = defaultdict(float)
-        self._cameras = [(room.id, camera.id) for room in station.site.rooms for camera in room.cameras]
+        self._cameras = [(room.id, camera.id) for room in station.site.rooms for camera in room.streams]
 
     def text(self, present: datetime) -> bytes:
         """All numbers, in Prometheus' text format."""
@@ -91,6 +93,11 @@ class Metrics:
             yield _one("heartbeat_age_seconds", "since the recording daemon beat last", max(age_s, 0.0))
             yield _one("free_bytes", "free space of the archive", beat["free_bytes"])
             yield _one("disk_low", "1 while the reserve is touched", float(beat["disk_low"]))
+            outlook = forecast_disk(self._station, present, free_bytes=beat["free_bytes"])
+            needed = outlook.needed_bytes
+            yield _one("disk_forecast_needed_bytes", "what windows of the next days still need", needed)
+            left = "what they leave above the reserve; below 0 they do not fit"
+            yield _one("disk_forecast_left_bytes", left, outlook.left_bytes)
             if "tick_s" in beat:
                 yield _one("tick_seconds", "how long the recording loop's last round took", beat["tick_s"])
                 errors = _counter("signing_errors", "records that could not be written, since the start", [])
@@ -98,6 +105,12 @@ class Metrics:
                 yield errors
                 yield _one("watch_up", "1 while pictures are judged", float(not beat["watch"]))
             yield from _of_checks(beat.get("checks"))
+        second = second_status(self._station.state) if self._station.site.second is not None else None
+        if second is not None:
+            yield _one("second_up", "1 while the second copy is well", float(not second["trouble"]))
+            yield _one("second_waiting_bytes", "footage not copied to it yet", second["waiting_bytes"])
+            age_s = (present - from_text(second["at"])).total_seconds()
+            yield _one("second_age_seconds", "since the copying process was heard of last", max(age_s, 0.0))
         yield _one("log_entries", "records in the evidence log", self._station.log.size)
         reserve = self._station.site.storage.reserve_gb * 1_000_000_000
         yield _one("reserve_bytes", "free space that is kept", reserve)

@@ -17,16 +17,15 @@ from kaozheng_service.disputes.alarms import alarm_json, alarms_within
 from kaozheng_service.disputes.found import stretch_json
 from kaozheng_service.disputes.timeline import State, camera_timeline, newest_file
 from kaozheng_service.recording.completeness import cancellation_json, cancellation_of
+from kaozheng_service.recording.forecast import forecast_disk, forecast_json
+from kaozheng_service.recording.rates import ASSUMED_BYTES_PER_S
 from kaozheng_service.recording.timetable_json import window_state
 from kaozheng_service.recording.timetable_notice import notice_json, read_notice
 from kaozheng_service.sessions.printing import sheet_path
 from kaozheng_service.station import Station
 from kaozheng_service.web.daemon import daemon_state, picture_states
 
-# A camera that has not recorded yet is forecast at the domain's middle bitrate, 4 Mbit/s.
-DEFAULT_BYTES_PER_S = 500_000.0
 GAPS_SHOWN = 50
-GB = 1_000_000_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +53,6 @@ def station_status(station: Station, day: date | None = None) -> dict[str, Any]:
         windows = _windows(session, shown)
         pictures = picture_states(station, present)
         rooms = [_room(station, session, room, present, rates, pictures) for room in station.site.rooms]
-        due_today = _windows(session, Day.of(station, today))
         return {
             "schema": "kaozheng/status/1",
             "at": to_text(present),
@@ -70,7 +68,7 @@ def station_status(station: Station, day: date | None = None) -> dict[str, Any]:
             "next_window": _next_window(session, present),
             "gaps": _gaps(session, shown),
             "alarms": [alarm_json(alarm) for alarm in alarms_within(session, shown.starts_at, shown.ends_at)],
-            "disk": _disk(station, rooms, due_today, rates, present),
+            "disk": _disk(station, rooms, rates, present),
             "timetable": notice_json(read_notice(station)),
             "log": _log(station),
         }
@@ -87,7 +85,7 @@ def _room(
     running = _running(session, room.id, present)
     cameras = [
         _camera(station, session, room.id, camera.id, running, present, rates.get((room.id, camera.id)))
-        for camera in room.cameras
+        for camera in room.streams
     ]
     for camera in cameras:
         camera["picture"] = pictures.get((camera["window"] or "", camera["id"]))
@@ -256,36 +254,29 @@ def _bytes_per_second(session: Session) -> dict[tuple[str, str], float]:
 def _disk(
     station: Station,
     rooms: list[dict[str, Any]],
-    windows: list[Window],
     rates: dict[tuple[str, str], float],
     present: datetime,
 ) -> dict[str, Any]:
-    """Free space, the hours it lasts at the rate now written, and what today's windows still need."""
+    """Free space, the hours it lasts at the rate now written, and what the windows of the next days need."""
     usage = shutil.disk_usage(station.archive)
-    reserve = station.site.storage.reserve_gb * GB
-    usable = max(usage.free - reserve, 0.0)
+    outlook = forecast_disk(station, present, free_bytes=usage.free)
+    usable = max(usage.free - outlook.reserve_bytes, 0.0)
     rate = sum(
-        rates.get((room["id"], camera["id"]), DEFAULT_BYTES_PER_S)
+        rates.get((room["id"], camera["id"]), ASSUMED_BYTES_PER_S)
         for room in rooms
         for camera in room["cameras"]
         if camera["state"] == "recording"
     )
-    needed = 0.0
-    for window in windows:
-        if window.cancelled_at is not None:
-            continue
-        left_s = max((window.ends_at - max(window.starts_at, present)).total_seconds(), 0.0)
-        needed += left_s * sum(
-            rates.get((window.room_id, camera), DEFAULT_BYTES_PER_S) for camera in window.cameras
-        )
+    needed = outlook.days[0].needed_bytes
     return {
         "total_bytes": usage.total,
         "free_bytes": usage.free,
-        "reserve_bytes": round(reserve),
+        "reserve_bytes": round(outlook.reserve_bytes),
         "bytes_per_s": round(rate),
         "hours_left": round(usable / rate / 3600, 1) if rate > 0 else None,
         "needed_today_bytes": round(needed),
         "enough_today": needed <= usable,
+        "outlook": forecast_json(outlook),
     }
 
 
