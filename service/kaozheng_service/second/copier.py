@@ -62,6 +62,11 @@ class Copier:
         self._state_good_s = clock()
         self._trouble = ""
 
+    @property
+    def trouble(self) -> str:
+        """What the last round met; "" where it met nothing."""
+        return self._trouble
+
     def round(self) -> bool:
         """Copy what is due, but no more than a batch; whether more is due at once. Never raises for the disk's sake."""
         more = False

@@ -49,7 +49,7 @@ def run(target: Target) -> None:
             logger.exception("a round of the second copy failed; the next one tries again")
             more = False
         if not more:
-            time.sleep(TROUBLED_S if target.trouble() else POLL_S)
+            time.sleep(TROUBLED_S if copier.trouble else POLL_S)
 
 
 def _end_with_the_daemon() -> None:
