@@ -25,7 +25,7 @@ PROJECT = Path(__file__).resolve().parents[2]
 ROOM = "9-101"
 
 
-@settings(max_examples=30, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=30, deadline=None, suppress_health_check=list(HealthCheck))
 @given(
     st.lists(st.tuples(st.sampled_from(["claim", "renew", "wait"]), st.sampled_from(["a", "b"])), max_size=25)
 )

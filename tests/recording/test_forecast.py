@@ -70,7 +70,7 @@ MAKE = st.builds(
     st.floats(0.01, 10),
     st.sampled_from(["theory", "practical", "marking", "meeting"]),
 )
-MANY = st.lists(MAKE, max_size=12)
+MANY = st.lists(MAKE, max_size=12, unique_by=lambda one: one.window)
 SIZES = st.floats(0, 2000)
 
 
