@@ -6,6 +6,7 @@ Linux only: a process is told from a later one of the same pid by its start time
 from __future__ import annotations
 
 import contextlib
+import functools
 import os
 import signal
 from dataclasses import dataclass
@@ -72,8 +73,7 @@ def poll(child: Child) -> Ended | None:
     with contextlib.suppress(ChildProcessError):
         if is_same(child):
             pid, status = os.waitpid(child.pid, os.WNOHANG)
-            if pid == child.pid:
-                return Ended(os.waitstatus_to_exitcode(status))
+            return Ended(os.waitstatus_to_exitcode(status)) if pid == child.pid else None
     return None if is_same(child) and _state(child.pid) not in ("Z", "X", None) else Ended(None)
 
 
@@ -107,6 +107,7 @@ def find_by_argument(text: str) -> Child | None:
     return None
 
 
+@functools.cache
 def boot_id() -> str:
     """This boot of the machine; a process noted under another one is gone."""
     return Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()

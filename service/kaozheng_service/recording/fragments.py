@@ -55,19 +55,19 @@ def first_sample(data: bytes) -> Sample | None:
     struct.error : a box that ends within its fields
     """
     reader = FragmentReader(Path())
-    boxes = {kind: (body, end) for kind, body, end in _walk(data)}
-    if not {b"moov", b"moof", b"mdat"} <= boxes.keys():
+    outer = {kind: (body, end) for kind, body, end in _walk(data)}
+    if not {b"moov", b"moof", b"mdat"} <= outer.keys():
         return None
-    moov = data[slice(*boxes[b"moov"])]
+    moov = data[slice(*outer[b"moov"])]
     reader.read_track(moov)
     name = next((box for box in _DECODERS if box in moov), None)
     if name is None:
         return None
     at = moov.index(name) - 4
     header = moov[at + 8 : at + _integer(moov, at)]
-    moof = boxes[b"moof"][0] - 8
+    moof = outer[b"moof"][0] - 8
     track, size = 0, 0
-    for kind, body in _boxes(data[slice(*boxes[b"moof"])]):
+    for kind, body in boxes(data[slice(*outer[b"moof"])]):
         if kind == b"tfhd":
             track, size = _integer(body, 4), _default_size(body)
         elif kind == b"trun" and track == reader.track:
@@ -133,7 +133,7 @@ class FragmentReader:
         """Learn the video track's id, time scale and default sample duration."""
         track = timescale = 0
         durations: dict[int, int] = {}
-        for kind, body in _boxes(moov):
+        for kind, body in boxes(moov):
             if kind == b"tkhd":
                 track = _integer(body, 20 if body[0] == 1 else 12)
             elif kind == b"mdhd":
@@ -147,7 +147,7 @@ class FragmentReader:
 
     def _read_fragment(self, moof: bytes) -> None:
         track, duration, self._data_offset = 0, 0, None
-        for kind, body in _boxes(moof):
+        for kind, body in boxes(moof):
             if kind == b"tfhd":
                 track = _integer(body, 4)
                 duration = self._header_duration(body)
@@ -228,7 +228,7 @@ def _walk(data: bytes) -> list[tuple[bytes, int, int]]:
     return found
 
 
-def _boxes(data: bytes) -> list[tuple[bytes, bytes]]:
+def boxes(data: bytes) -> list[tuple[bytes, bytes]]:
     """Every box inside ``data``, those within containers too, in file order."""
     found: list[tuple[bytes, bytes]] = []
     at = 0
@@ -237,7 +237,7 @@ def _boxes(data: bytes) -> list[tuple[bytes, bytes]]:
         if length < 8:
             break
         body = data[at + 8 : at + length]
-        found += _boxes(body) if kind in _MOVED_IN else [(kind, body)]
+        found += boxes(body) if kind in _MOVED_IN else [(kind, body)]
         at += length
     return found
 

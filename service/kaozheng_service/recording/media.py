@@ -10,6 +10,8 @@ from statistics import median
 
 import av
 
+from kaozheng_service.recording.samples import UnknownFormError, read_pictures
+
 # A second without a picture is a hole in a record of an exam; slow cameras are judged by their own pace.
 HOLE_S = 1.0
 HOLE_INTERVALS = 3.0
@@ -43,10 +45,24 @@ class MediaFacts:
 
 def read_facts(path: Path) -> MediaFacts | None:
     """Facts of the first video track; of a torn file, of its whole frames. None where there is none."""
+    try:
+        found = read_pictures(path)
+    except UnknownFormError:
+        return demuxed_facts(path)
+    except OSError:
+        return None
+    times, keyframes = ([one / found.timescale for one in all_] for all_ in (found.times, found.keyframes))
+    last_duration = found.last_duration / found.timescale
+    return _facts(times, keyframes, last_duration, found.codec, found.width, found.height)
+
+
+def demuxed_facts(path: Path) -> MediaFacts | None:
+    """The same by a demuxer, of any file."""
     size = path.stat().st_size
     times: list[float] = []
     keyframes: list[float] = []
     last_duration = 0.0
+    codec, width, height = "", 0, 0
     try:
         with av.open(str(path)) as container:
             if not container.streams.video:
@@ -57,7 +73,7 @@ def read_facts(path: Path) -> MediaFacts | None:
             for packet in container.demux(stream):
                 if packet.pts is None or packet.time_base is None:
                     continue
-                if packet.pos is not None and packet.pos + packet.size > size:
+                if packet.is_corrupt or (packet.pos is not None and packet.pos + packet.size > size):
                     break
                 times.append(float(packet.pts * packet.time_base))
                 if packet.is_keyframe:
@@ -66,6 +82,12 @@ def read_facts(path: Path) -> MediaFacts | None:
     except (av.FFmpegError, OSError):
         if not times:
             return None
+    return _facts(times, keyframes, last_duration, codec, width, height)
+
+
+def _facts(
+    times: list[float], keyframes: list[float], last_duration: float, codec: str, width: int, height: int
+) -> MediaFacts | None:
     if not times:
         return None
     times.sort()

@@ -168,6 +168,8 @@ class Run:
         self._folder = folder
         self._mask = mask
         self._in_doubt = in_doubt
+        # Whether a file is finished and not yet known to be closed, with row and record.
+        self._has_finished = in_doubt
         self._clock = ArrivalClock()
         self._take: Take | None = None
         self._ended: Ended | None = None
@@ -204,7 +206,8 @@ class Run:
         self._watch_clock()
         self._look()
         added = False
-        if self._take is not None:
+        self._has_finished = self._has_finished or self._ended is not None
+        if self._take is not None and self._has_finished:
             segments = close_files(
                 self._station,
                 self._take,
@@ -214,7 +217,7 @@ class Run:
                 same_boot=self.intent.child is None or self.intent.child.boot == boot_id(),
                 in_doubt=self._in_doubt,
             )
-            self._in_doubt = False
+            self._in_doubt = self._has_finished = False
             if any(one.step_s for one in segments):
                 self._note(clock_step_s=0.0)
             if segments:
@@ -249,6 +252,7 @@ class Run:
         files = numbered(self._folder, "open")
         if files:
             number, path = files[-1]
+            self._has_finished = self._has_finished or len(files) > 1
             if self._reader is None or self._reader.path != path:
                 self._reader = FragmentReader(path)
             before = self._seen

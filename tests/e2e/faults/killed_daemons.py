@@ -59,7 +59,7 @@ def main(site_file: str, kills: str, seed: str, victim: str) -> int:
             return 1
         killed += 1
         at[step] += 1
-        if killed % 25 == 0:
+        if killed % 20 == 0:
             kill_recorder(site, victim)
     print(json.dumps({"killed": killed, "at": at}))
     return 0

@@ -44,6 +44,6 @@ def test_two_hundred_killed_daemons_lose_no_frame_and_sign_nothing_twice(
         assert numbers == list(range(1, len(numbers) + 1)), take
     gaps = day.camera("victim").gaps
     assert {gap.cause for gap in gaps} <= {"recorder_died", "late_start"}
-    assert len(day.takes("victim")) >= 2
+    assert gaps
     report = verify_archive(day.station())
     assert [finding for finding in report.findings if finding.severity != "note"] == []
