@@ -51,3 +51,17 @@ def test_missing_media_leaves_a_hole():
     begin, _, step = segment_span(previous_end=BEGIN, hole_s=4.0, arrival=arrival, duration_s=30.0)
     assert begin == arrival
     assert step == 0.0
+
+
+def test_pictures_that_are_late_for_a_while_move_nothing_and_for_long_begin_a_new_run():
+    clock, begin, spans = ArrivalClock(), datetime(2024, 11, 23, 1, tzinfo=UTC), []
+    end = None
+    for late_s in (0.0, 1.4, 0.1, 1.6, 1.6, 1.6, 1.6):
+        arrival = begin + timedelta(seconds=4 * len(spans) + late_s)
+        start, end, step_s = segment_span(
+            previous_end=end, hole_s=0.0, arrival=arrival, duration_s=4.0, is_late=clock.is_late
+        )
+        spans.append((start, step_s))
+    steps = [round(step_s, 1) for _, step_s in spans]
+    assert steps == [0, 0, 0, 0, 0, 1.6, 0]
+    assert spans[4][0] == pytest.approx(begin + timedelta(seconds=16), abs=timedelta(seconds=0.02))

@@ -127,6 +127,8 @@ def _add(
             hole_s=hole_s,
             arrival=arrival,
             duration_s=facts.duration_s,
+            # Nothing is late by a clock that was set.
+            is_late=clock.is_late if abs(clock_step_s) < HOLE_S else lambda _off_s: False,
         )
         segment = Segment(
             take_id=take.id,
@@ -185,6 +187,8 @@ def _gaps(
         detail = (
             f"our clock was set by {clock_step_s:+.1f} s"
             if set_clock
+            else f"the camera's own time stamps and our clock are apart by {step_s:+.1f} s from here on"
+            if step_s
             else "the camera's time stamps jump between two files"
         )
         cause = Cause.CLOCK_STEP if set_clock else Cause.FRAMES_MISSING

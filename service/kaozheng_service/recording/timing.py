@@ -7,12 +7,15 @@ is followed by at most 500 ppm.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 
 # NTP slews by at most 500 ppm and crystals are within 100; so a larger correction would be noise.
 LARGEST_RATE = 500e-6
 # Times are promised within 1 s. Stream time and arrival further apart than that: a new time run.
 NEW_RUN_S = 1.0
+# Pictures that come late, from a network that is slow for a while, are no other time: so many files in a row must be.
+LATE_FILES = 3
 
 
 class ArrivalClock:
@@ -21,6 +24,16 @@ class ArrivalClock:
     def __init__(self) -> None:
         self._begins: dict[int, float] = {}
         self._sightings: dict[int, int] = {}
+        self._late = 0
+
+    def is_late(self, off_s: float) -> bool:
+        """Whether a file that arrived ``off_s`` after its stream's own time is late, and not of another time.
+
+        A picture can come late and never early, so the stream's unbroken time is believed first; where arrival stays
+        behind it file after file, it is not lateness. Asked once a file, in order.
+        """
+        self._late = self._late + 1 if off_s > NEW_RUN_S else 0
+        return 0 < self._late < LATE_FILES
 
     def observe(self, number: int, arrived: float, media_s: float) -> None:
         """File ``number`` held ``media_s`` when it was last written, at ``arrived`` (s since the epoch)."""
@@ -42,7 +55,12 @@ class ArrivalClock:
 
 
 def segment_span(
-    *, previous_end: datetime | None, hole_s: float, arrival: datetime, duration_s: float
+    *,
+    previous_end: datetime | None,
+    hole_s: float,
+    arrival: datetime,
+    duration_s: float,
+    is_late: Callable[[float], bool] = lambda _off_s: False,
 ) -> tuple[datetime, datetime, float]:
     """Start, end, and the size of the step in s if a new time run begins here (else 0).
 
@@ -51,12 +69,13 @@ def segment_span(
     previous_end : end of the segment before in this take; None for the first
     hole_s : media time missing between that one and this
     arrival : when it began, by the least delayed arrival
+    is_late : whether so many seconds between arrival and the stream's time are lateness, which moves nothing
     """
     if previous_end is None:
         return rounded(arrival), rounded(arrival + timedelta(seconds=duration_s)), 0.0
     start = previous_end + timedelta(seconds=hole_s)
     off_s = (arrival - start).total_seconds()
-    if abs(off_s) > NEW_RUN_S:
+    if not is_late(off_s) and abs(off_s) > NEW_RUN_S:
         return rounded(arrival), rounded(arrival + timedelta(seconds=duration_s)), off_s
     most_s = LARGEST_RATE * duration_s
     length_s = duration_s + min(max(off_s, -most_s), most_s)

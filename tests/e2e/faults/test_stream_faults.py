@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+import random
 import signal
+import socket
 import subprocess
+import threading
 import time
 from datetime import timedelta
 from pathlib import Path
@@ -156,3 +160,51 @@ def changing_clip(folder: Path) -> Path:
     reading = ["-framerate", "25", "-f", "h264", "-i", str(stream), "-c", "copy", str(clip)]
     subprocess.run([ffmpeg_path(), "-loglevel", "error", *reading], check=True)
     return clip
+
+
+def test_packets_that_are_lost_and_delayed_cost_no_frame(make_day: Any, cameras: Any) -> None:
+    server = cameras("far")
+    with Relay(server.port) as relay:
+        address = server.url("/far").replace(f":{server.port}", f":{relay.port}")
+        day = make_day({"far": address}, seconds=30)
+        with day.served():
+            day.until_closed()
+    day.keeps("far")
+    assert len(day.takes("far")) == 1
+    assert relay.held > 20
+
+
+class Relay:
+    """A way to a camera on which packets are late, and now and then lost, as TCP shows it: what follows waits for it.
+
+    Each piece is held for up to 20 ms, one in fifty for 1.5 s, as a second retransmission takes.
+    """
+
+    def __init__(self, port: int) -> None:
+        self._to = port
+        self._listening = socket.create_server(("127.0.0.1", 0))
+        self._dice = random.Random(7)
+        self.port: int = self._listening.getsockname()[1]
+        self.held = 0
+
+    def __enter__(self) -> Relay:
+        threading.Thread(target=self._accept, daemon=True).start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._listening.close()
+
+    def _accept(self) -> None:
+        with contextlib.suppress(OSError):
+            while True:
+                near = self._listening.accept()[0]
+                far = socket.create_connection(("127.0.0.1", self._to))
+                for one, other in ((near, far), (far, near)):
+                    threading.Thread(target=self._pass_on, args=(one, other), daemon=True).start()
+
+    def _pass_on(self, one: socket.socket, other: socket.socket) -> None:
+        with contextlib.suppress(OSError), one, other:
+            while piece := one.recv(1 << 16):
+                self.held += 1
+                time.sleep(1.5 if self._dice.random() < 0.02 else self._dice.uniform(0, 0.02))
+                other.sendall(piece)
