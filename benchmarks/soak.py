@@ -245,14 +245,14 @@ def _measures() -> list[tuple[str, Callable[[Sample], float], str, float]]:
         return value / max(sample.used[part].count, 1)
 
     return [
-        ("daemon", lambda one: one.used["daemon"].pss_mb, "PSS, MB", MOST_MB_PER_H),
+        ("daemon", lambda one: one.used["daemon"].anonymous_mb, "anonymous, MB", MOST_MB_PER_H),
         ("daemon", lambda one: float(one.used["daemon"].files), "open files", MOST_FILES_PER_H),
-        ("watch", lambda one: one.used["watch"].pss_mb, "PSS, MB", MOST_MB_PER_H),
+        ("watch", lambda one: one.used["watch"].anonymous_mb, "anonymous, MB", MOST_MB_PER_H),
         ("watch", lambda one: float(one.used["watch"].files), "open files", MOST_FILES_PER_H),
         (
             "recorders",
-            lambda one: each("recorders", one, one.used["recorders"].pss_mb),
-            "PSS each, MB",
+            lambda one: each("recorders", one, one.used["recorders"].anonymous_mb),
+            "anonymous each, MB",
             MOST_MB_PER_H,
         ),
         (
