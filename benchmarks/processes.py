@@ -15,7 +15,8 @@ _KB = 1e3 / 1.024  # /proc counts in 1024 bytes; a MB here is a million
 class Usage:
     """Sums over some processes. ``cpu_s`` is user and system time, that of reaped children in ``reaped_s``.
 
-    ``pss_mb`` shares out what processes have in common; ``own_mb`` is what would be freed if they ended (USS).
+    ``pss_mb`` shares out what processes have in common; ``own_mb`` is what would be freed if they ended (USS);
+    ``anonymous_mb`` is of no file: what a leak is made of, and what no other process' libraries change.
     """
 
     count: int = 0
@@ -23,6 +24,7 @@ class Usage:
     reaped_s: float = 0.0
     pss_mb: float = 0.0
     own_mb: float = 0.0
+    anonymous_mb: float = 0.0
     files: int = 0
 
     def __add__(self, other: Usage) -> Usage:
@@ -32,6 +34,7 @@ class Usage:
             self.reaped_s + other.reaped_s,
             self.pss_mb + other.pss_mb,
             self.own_mb + other.own_mb,
+            self.anonymous_mb + other.anonymous_mb,
             self.files + other.files,
         )
 
@@ -85,7 +88,8 @@ def _of_one(pid: int) -> Usage:
         memory[name] = int(size.split()[0]) / _KB
     own = memory.get("Private_Clean", 0.0) + memory.get("Private_Dirty", 0.0)
     files = sum(1 for _ in Path(f"/proc/{pid}/fd").iterdir())
-    return Usage(1, user + system, reaped_user + reaped_system, memory.get("Pss", 0.0), own, files)
+    pss, anonymous = memory.get("Pss", 0.0), memory.get("Anonymous", 0.0)
+    return Usage(1, user + system, reaped_user + reaped_system, pss, own, anonymous, files)
 
 
 def _stat(pid: int) -> list[str]:
