@@ -49,9 +49,9 @@ SYNC_S = 2.0
 # Media time by which the recorder outlasts its window before we end it, and before it ends by itself.
 TAIL_S = 1.0
 OWN_TAIL_S = 3.0
-# ffmpeg wrote its last fragment 0.13 s after SIGINT; then SIGTERM, then SIGKILL, each after so long.
+# ffmpeg wrote its last fragment 0.13 s after SIGINT; SIGTERM is the same to it, so then SIGKILL, after so long.
 PATIENCE_S = 2.0
-ESCALATION = (signal.SIGINT, signal.SIGTERM, signal.SIGKILL)
+ESCALATION = (signal.SIGINT, signal.SIGKILL)
 # A group of pictures is rarely longer; footage that did not grow for so long, or for two of the longest, is none.
 FLOW_S = 5.0
 # NTP slews below this in any tick; what is more was set.
