@@ -2,7 +2,8 @@
 PYTHON ?= python3
 VENV ?= .venv
 BIN = $(VENV)/bin
-WORKERS ?= auto
+# Most of the slow tests wait for cameras: two a core.
+WORKERS ?= $(shell echo $$((2 * $$(nproc))))
 
 .PHONY: install demo test bench lint media clean
 
