@@ -2,8 +2,7 @@
 PYTHON ?= python3
 VENV ?= .venv
 BIN = $(VENV)/bin
-# Most of the slow tests wait for cameras: two a core.
-WORKERS ?= $(shell echo $$((2 * $$(nproc))))
+WORKERS ?= auto
 
 .PHONY: install demo test bench lint media clean
 

@@ -63,7 +63,7 @@ def exam(need: Any, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Exam]:
     ):
         patch.setenv("KAOZHENG_TEST_PASSWORD", SECRET)
         path = write_site(folder, camera, nvr)
-        begins = datetime.now(UTC).replace(microsecond=0) + timedelta(seconds=12)
+        begins = datetime.now(UTC).replace(microsecond=0) + timedelta(seconds=20)
         local = begins.astimezone(ZoneInfo("Asia/Shanghai"))
         ends = local + timedelta(seconds=EXAM_S)
         (folder / "timetable.csv").write_text(

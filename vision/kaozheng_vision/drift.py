@@ -14,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 from kaozheng_coverage.camera import Camera
 from kaozheng_coverage.lens import Lens, pinhole_lens
+from kaozheng_coverage.pose import by_hand
 from kaozheng_coverage.projection import axes
 from scipy.spatial.transform import Rotation
 
@@ -92,7 +93,11 @@ def estimate_drift(reference: Reference, picture: Picture, lens: Lens | None = N
 
 
 def drifted(camera: Camera, drift: Drift) -> Camera:
-    """The camera as it now looks, at the place where it hung: what a model must use after a turn."""
+    """The camera as it now looks, at the place where it hung: what a model must use after a turn.
+
+    Whatever a calibration knew of it ended when it was touched.
+    """
+    camera = by_hand(camera)
     turned = drift.rotation @ axes(camera)
     far = math.dist(camera.position_m, camera.aim_m)
     aim = np.asarray(camera.position_m) + far * turned[2]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import cv2
 import numpy as np
@@ -26,8 +26,11 @@ _OTHER_LUMA = (0.6, 1.4)
 # A cover hides structure in two tiles at least: one may be a coat.
 _FEWEST_GONE = 2
 _MOST_GONE = 0.5
-# A channel's gain is told by tiles in which it is neither noise nor clipped.
-_TOLD = (10.0, 240.0)
+# A channel's gain is told by tiles in which it is not noise, nor clipped once it grew by half; where they are too few,
+# by brighter ones too.
+_DARK, _BRIGHT = 10.0, (170.0, 240.0)
+# Tiles of so equal a colour (logarithm of a ratio) show no slope. Saturation from half to double.
+_NARROW, _SLOPES, _FITS = 0.1, (0.5, 2.0), 6
 # Fewer tiles than this decide nothing: a tenth of the picture.
 FEWEST_TILES = 12
 _IMMERKAER = np.array([[1, -2, 1], [-2, 4, -2], [1, -2, 1]], dtype=np.float32)
@@ -119,18 +122,18 @@ def _compare(picture: Picture, new: Tiles, reference: Reference, lens: Lens | No
     like = likeness(old, new)
     same = told & (like >= _SAME)
     # Between day and infra-red every colour differs and says nothing.
-    shift = (
-        recoloured(old, new)
-        if light_of(picture) is reference.light
-        else np.zeros((*like.shape, 2), np.float32)
-    )
+    alike_lit = light_of(picture) is reference.light
+    gains = _gains(old.colours[same], new.colours[same]) if alike_lit else None
+    # Other colours everywhere must not look like a cover of what is flat, nor hide one.
+    even = new if gains is None else replace(new, colours=(new.colours / np.exp(gains)).astype(np.float32))
+    shift = recoloured(old, even) if alike_lit else np.zeros((*like.shape, 2), np.float32)
     light = float(new.mean[scene].mean() / max(float(old.mean[scene].mean()), 1.0)) if scene.any() else 1.0
     return Comparison(
         covered=_covered(old, new, told, same, told & (like < _OTHER), scene, shift)
         if known >= FEWEST_TILES
         else None,
         sharpness=_median(new.detail[same] / np.maximum(old.detail[same], 1e-6)),
-        cast=_cast(old.colours[same], new.colours[same]),
+        cast=None if gains is None else float(np.expm1(np.ptp(gains))),
         same=int(same.sum()) / known if known else 0.0,
         alike=_ratio(new.structure[scene], old.structure[scene]) / max(light, 0.05),
         drift=estimate_drift(reference, picture, lens),
@@ -171,11 +174,35 @@ def _ratio(new: npt.NDArray[np.float32], old: npt.NDArray[np.float32]) -> float:
     return float(new.mean() / max(float(old.mean()), 1e-6)) if new.size else 0.0
 
 
-def _cast(old: npt.NDArray[np.float32], new: npt.NDArray[np.float32]) -> float | None:
-    """From (tiles, 3) mean colours. By each channel's gain, not by a distance of colours: what a white balance does to
-    a grey wall it does to a blue one, though that one's colour hardly moves.
+def _gains(old: npt.NDArray[np.float32], new: npt.NDArray[np.float32]) -> npt.NDArray[np.float64] | None:
+    """(3,) how much stronger blue, green and red became, as logarithms, of (tiles, 3) mean colours; None if untold.
+
+    Notes
+    -----
+    A white balance multiplies each channel, whatever the colour; contrast, saturation, haze and gamma leave grey grey.
+    So each tile's ratio of two channels is held against what it was, and what counts is where that line is at grey: a
+    robust straight line (Cauchy weights) over tiles that were not bright, as a channel that grew is clipped in those.
     """
-    told = ((old > _TOLD[0]) & (old < _TOLD[1]) & (new < _TOLD[1])).all(axis=1)
-    gains = [_median(np.log(np.maximum(new[told, one], 1.0) / old[told, one])) for one in range(3)]
-    known = [one for one in gains if one is not None]
-    return float(np.expm1(max(known) - min(known))) if known else None
+    for bright in _BRIGHT:
+        told = ((old > _DARK) & (old < bright)).all(axis=1)
+        if np.count_nonzero(told) >= FEWEST_TILES:
+            break
+    else:
+        return None
+    before, after = np.log(old[told].astype(np.float64)), np.log(np.maximum(new[told], 1.0))
+    blue, red = (_at_grey(before[:, one] - before[:, 1], after[:, one] - after[:, 1]) for one in (0, 2))
+    return np.array([blue, 0.0, red])
+
+
+def _at_grey(before: npt.NDArray[np.float64], after: npt.NDArray[np.float64]) -> float:
+    """Where the line of ``after`` over ``before`` is at zero."""
+    if float(np.ptp(before)) < _NARROW:
+        return float(np.median(after - before))
+    slope, weights = 1.0, np.ones(len(before))
+    for _ in range(_FITS):
+        root = np.sqrt(weights)
+        found = np.linalg.lstsq(np.stack([root, root * before], axis=1), root * after, rcond=None)[0]
+        slope = float(found[1])
+        off = np.abs(after - found[0] - slope * before)
+        weights = 1 / (1 + (off / (2 * max(1.48 * float(np.median(off)), 0.01))) ** 2)
+    return float(np.median(after - min(max(slope, _SLOPES[0]), _SLOPES[1]) * before))

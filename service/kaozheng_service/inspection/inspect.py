@@ -13,6 +13,7 @@ from typing import Protocol
 
 from kaozheng_coverage.assess import assess_room
 from kaozheng_coverage.verdict import RoomVerdict
+from kaozheng_vision.errors import VisionError
 from kaozheng_vision.failures import Failure
 from kaozheng_vision.probe import ProbeResult, probe_all
 from kaozheng_vision.source import Source
@@ -241,7 +242,13 @@ def _describe_cameras(
             picture = write_picture(
                 result.frames[-1], geometry, seen.camera, verdict, folder / f"{camera_id}.jpg"
             )
-            view = keep_view(station, inspection_id, camera_id, result.frames)
+            try:
+                view = keep_view(station, inspection_id, camera_id, result.frames)
+            except (
+                VisionError,
+                OSError,
+            ):  # a picture that can be no view, or a full disk: a finding, not an end
+                view = None
             if seen.accepted is not None:
                 write_pair(result.frames[-1], seen.accepted.frame, folder, camera_id)
         found.append(

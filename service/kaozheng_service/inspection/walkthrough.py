@@ -88,16 +88,16 @@ def read_cards(
         room_geometry(room),
         room_cameras(room),
         room.card_marker,
-        {camera_id: probe.frames for camera_id, probe in probes.items()},
+        {camera_id: probe.frames if probe.ok else () for camera_id, probe in probes.items()},
         zones=zones,
         progress=progress,
     )
     problems = {
         camera_id: probe.message or "no picture came; probe it anew"
         for camera_id, probe in probes.items()
-        if not probe.frames
+        if not probe.ok or not probe.frames
     }
-    frames = {camera_id: probe.frames[-1] for camera_id, probe in probes.items() if probe.frames}
+    frames = {camera_id: probe.frames[-1] for camera_id, probe in probes.items() if camera_id not in problems}
     return RoomWalk(walk, problems, frames)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import re
 import time
 from concurrent.futures import Future
 from datetime import datetime
@@ -19,7 +20,7 @@ from kaozheng_service.errors import ServiceError
 from kaozheng_service.ffmpeg import NO_AUDIO
 from kaozheng_service.recording.causes import Cause, storage_error
 from kaozheng_service.recording.gaps import Circumstances, Span, explain_gaps
-from kaozheng_service.recording.take import Outcome, Run, begin_run, resume_run
+from kaozheng_service.recording.take import Outcome, Run, begin_run, has_footage, resume_run
 from kaozheng_service.station import Station
 
 logger = structlog.get_logger()
@@ -31,6 +32,7 @@ JITTER = 0.25
 STEADY_S = 10.0
 # A camera that changes its pictures' form in so many short takes in turn does so always: it is recorded as it is.
 _MOST_CHANGES = 3
+_TAKE = re.compile(r"take-\d{4,}")
 # Why an ONVIF device gave no stream, as the cause of a gap.
 _DEVICE_CAUSES = {
     Failure.AUTH: Cause.AUTH_FAILED,
@@ -261,10 +263,12 @@ class CameraKeeper:
         number = int(folders[-1].name.rpartition("-")[2])
         with self._station.sessions() as session:
             is_take = session.get(Take, f"{self._window.id}/{self.camera_id}/{folders[-1].name}") is not None
-        return number + 1 if is_take else number
+        # Footage that no row knows of is never written over.
+        return number + 1 if is_take or has_footage(folders[-1]) else number
 
     def _take_folders(self) -> list[Path]:
-        return sorted(self._folder.glob("take-*"))
+        """Of exactly that name: a copy that somebody put beside them is not ours."""
+        return sorted(path for path in self._folder.glob("take-*") if _TAKE.fullmatch(path.name))
 
     def _stream(self) -> Source | None:
         """What a recorder opens; None while an ONVIF device is still being asked for it."""

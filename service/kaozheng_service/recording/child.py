@@ -23,6 +23,9 @@ MASK = (
 )
 
 
+_masks: set[int] = set()
+
+
 @dataclass(frozen=True, slots=True)
 class Child:
     """``started_ticks`` since boot (field 22 of ``/proc/<pid>/stat``) with ``boot`` tells a reused pid."""
@@ -60,7 +63,7 @@ def spawn(command: list[str], errors: Path, *, masked: bool) -> Child:
             outlet, target = os.pipe()
             closing.callback(os.close, outlet)
             closing.callback(os.close, target)
-            _detached(list(MASK), stdin=outlet, stdout=log, stderr=nowhere)
+            _masks.add(_detached(list(MASK), stdin=outlet, stdout=log, stderr=nowhere))
         pid = _detached(command, stdin=nowhere, stdout=nowhere, stderr=target)
     ticks = _start_ticks(pid)
     if ticks is None:
@@ -70,11 +73,23 @@ def spawn(command: list[str], errors: Path, *, masked: bool) -> Child:
 
 def poll(child: Child) -> Ended | None:
     """None while it runs; a zombie, a reused pid or a pid of another boot has ended."""
+    _reap_masks()
     with contextlib.suppress(ChildProcessError):
         if is_same(child):
             pid, status = os.waitpid(child.pid, os.WNOHANG)
             return Ended(os.waitstatus_to_exitcode(status)) if pid == child.pid else None
     return None if is_same(child) and _state(child.pid) not in ("Z", "X", None) else Ended(None)
+
+
+def _reap_masks() -> None:
+    """The filters beside recorders end with them, and must not stay as zombies."""
+    for pid in list(_masks):
+        try:
+            ended = os.waitpid(pid, os.WNOHANG)[0] == pid
+        except ChildProcessError:
+            ended = True
+        if ended:
+            _masks.discard(pid)
 
 
 def is_same(child: Child) -> bool:

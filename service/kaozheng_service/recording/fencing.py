@@ -38,6 +38,7 @@ def claim(sessions: Sessions, window_id: str, node: str) -> int | None:
     """
     present = now()
     with sessions.begin() as session:
+        _alone(session)
         row = session.get(Holder, window_id, with_for_update=True)
         if row is None:
             row = Holder(window_id=window_id, node=node, token=0, until=present)
@@ -51,6 +52,7 @@ def claim(sessions: Sessions, window_id: str, node: str) -> int | None:
 def renew(sessions: Sessions, window_id: str, token: int) -> bool:
     """Hold it longer; False where another has overtaken us."""
     with sessions.begin() as session:
+        _alone(session)
         row = session.get(Holder, window_id, with_for_update=True)
         if row is None or row.token != token:
             return False
@@ -61,6 +63,11 @@ def renew(sessions: Sessions, window_id: str, token: int) -> bool:
 def is_newest(session: Session, window_id: str, token: int) -> bool:
     """Whether nobody has overtaken this token, as this transaction sees it."""
     return session.scalar(select(Holder.token).where(Holder.window_id == window_id)) == token
+
+
+def _alone(session: Session) -> None:
+    """SQLite knows no lock of a row: nobody else may write from before the token is read."""
+    session.connection().exec_driver_sql("BEGIN IMMEDIATE")
 
 
 def _until(present: datetime) -> datetime:

@@ -101,8 +101,9 @@ def explain_gaps(
     if found:
         with station.sessions.begin() as session:
             session.add_all(found)
-    if found or in_doubt:
-        log_gaps(station, window.id, camera_id, in_doubt=in_doubt)
+    log_gaps(
+        station, window.id, camera_id, in_doubt=in_doubt
+    )  # also what failed to be signed in an earlier round
     return found
 
 

@@ -9,6 +9,8 @@ from kaozheng_service.evidence.records import Record
 
 # A crash leaves at most the records of the moment in doubt; a day of a college's segments is some 100,000.
 _SEARCHED = 20_000
+# A failure between a record and the note of its leaf, in a process that lives on, is tried again within a round or two.
+_RECENT = 32
 
 
 def append_once(log: EvidenceLog, record: Record, *, in_doubt: bool) -> int:
@@ -18,11 +20,10 @@ def append_once(log: EvidenceLog, record: Record, *, in_doubt: bool) -> int:
     ----------
     in_doubt : a process may have died between the record and the note of its leaf: look for it first
     """
-    if in_doubt:
-        wanted = _content(record.to_json())
-        for index in range(log.size - 1, max(log.size - _SEARCHED, 0) - 1, -1):
-            if _content(json.loads(log.entry(index))) == wanted:
-                return index
+    wanted, size = _content(record.to_json()), log.size
+    for index in range(size - 1, max(size - (_SEARCHED if in_doubt else _RECENT), 0) - 1, -1):
+        if _content(json.loads(log.entry(index))) == wanted:
+            return index
     return log.append(record)
 
 

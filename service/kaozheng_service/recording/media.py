@@ -44,13 +44,14 @@ class MediaFacts:
 
 
 def read_facts(path: Path) -> MediaFacts | None:
-    """Facts of the first video track; of a torn file, of its whole frames. None where there is none."""
+    """Facts of the first video track; of a torn file, of its whole frames. None where there is none.
+
+    OSError where it cannot be read now: that says nothing of what it holds.
+    """
     try:
         found = read_pictures(path)
     except UnknownFormError:
         return demuxed_facts(path)
-    except OSError:
-        return None
     times, keyframes = ([one / found.timescale for one in all_] for all_ in (found.times, found.keyframes))
     last_duration = found.last_duration / found.timescale
     return _facts(times, keyframes, last_duration, found.codec, found.width, found.height)

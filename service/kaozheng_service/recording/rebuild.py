@@ -6,6 +6,7 @@ and the full results of inspections, which stand in files of their own.
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Callable
 from pathlib import Path
@@ -29,6 +30,7 @@ from kaozheng_service.database import (
     Take,
     Window,
 )
+from kaozheng_service.evidence.canonical import canonical
 from kaozheng_service.recording.camera import footage_folder
 from kaozheng_service.recording.media import read_facts
 from kaozheng_service.station import Station
@@ -46,18 +48,22 @@ def rebuild_if_empty(station: Station) -> int:
     Two processes that do it at once do it once: all rows come in one transaction.
     """
     with station.sessions() as session:
-        if station.log.size == 0 or session.scalar(select(func.count()).select_from(Window)):
+        if station.log.size == 0 or _has_rows(session):
             return 0
     rows = 0
+    seen: set[bytes] = set()
     with station.sessions.begin() as session:
         session.connection().exec_driver_sql("BEGIN IMMEDIATE")
-        if session.scalar(select(func.count()).select_from(Window)):
+        if _has_rows(session):
             return 0
         for leaf, entry in enumerate(station.log.entries()):
             body = json.loads(entry)
             make = _ROWS.get(body["kind"])
-            if make is None:
+            content = hashlib.sha256(canonical(body | {"at": ""})).digest()
+            # Signed twice, after a failure between record and row: one row has one record.
+            if make is None or content in seen:
                 continue
+            seen.add(content)
             make(station, session, body, leaf)
             rows += 1
             if rows % _FLUSH_EVERY == 0:
@@ -66,6 +72,12 @@ def rebuild_if_empty(station: Station) -> int:
     if rows:
         logger.warning("the database was made anew from the signed log", records=rows)
     return rows
+
+
+def _has_rows(session: Session) -> bool:
+    return any(
+        session.scalar(select(func.count()).select_from(kind)) for kind in (Window, Alarm, Mark, Reference)
+    )
 
 
 def _window(station: Station, session: Session, body: Body, leaf: int) -> None:

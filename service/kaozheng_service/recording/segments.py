@@ -81,8 +81,7 @@ def close_files(
                 same_boot=same_boot,
             )
         )
-    if added or in_doubt:
-        _log(station, take, in_doubt=in_doubt)
+    _log(station, take, in_doubt=in_doubt)  # also what failed to be signed in an earlier round
     return added
 
 

@@ -288,13 +288,20 @@ class Supervisor:
             if window.closed_leaf is not None:
                 self._leases.pop(window.id).release()
                 continue
+            try:
+                keepers = [
+                    CameraKeeper(
+                        self._station, window, camera, self._unwatched, token=self._tokens.get(window.id)
+                    )
+                    for camera in window.cameras
+                ]
+            except Exception as error:
+                if is_damage(error):
+                    raise
+                logger.exception("a window cannot be taken up; the next tick tries again", window=window.id)
+                self._leases.pop(window.id).release()
+                continue
             logger.info("window", window=window.id, cameras=window.camera_ids)
-            keepers = [
-                CameraKeeper(
-                    self._station, window, camera, self._unwatched, token=self._tokens.get(window.id)
-                )
-                for camera in window.cameras
-            ]
             self._keepers[window.id] = (window, keepers)
 
     def _is_nothing(self, window: Window) -> bool:

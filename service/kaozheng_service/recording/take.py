@@ -6,6 +6,7 @@ leaves its folder to the next.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import time
@@ -114,7 +115,13 @@ def begin_run(
     )
     child = spawn(command, folder / ERRORS, masked=source.has_secrets)
     intent = replace(intent, child=child)
-    write_intent(folder, intent)
+    try:
+        write_intent(folder, intent)
+    except BaseException:  # a recorder that nobody knows of would write beside the next one
+        send(child, signal.SIGKILL)
+        with contextlib.suppress(ChildProcessError):
+            os.waitpid(child.pid, 0)
+        raise
     return Run(station, window, folder, intent, source.mask, in_doubt=False, watches_form=watches_form)
 
 
@@ -142,6 +149,13 @@ def resume_run(station: Station, window: Window, folder: Path, mask: Callable[[s
         intent = replace(intent, child=found)
         write_intent(folder, intent)
     return Run(station, window, folder, intent, mask, in_doubt=True)
+
+
+def has_footage(folder: Path) -> bool:
+    """Whether a folder holds more than an attempt's header without a frame."""
+    if numbered(folder, "seg") or numbered(folder, "damaged"):
+        return True
+    return any(FragmentReader(path).read().fragments for _, path in numbered(folder, "open"))
 
 
 class Run:

@@ -142,14 +142,14 @@ MakeDay = Callable[..., ExamDay]
 
 @pytest.fixture
 def make_day(tmp_path: Path) -> Iterator[MakeDay]:
-    """``make_day(sources, seconds=30, lead_s=9, **recording)``: a site whose cameras have these sources by id."""
+    """``make_day(sources, seconds=30, lead_s=20, **recording)``: a site whose cameras have these sources by id."""
     days: list[ExamDay] = []
 
     def make(
         sources: Mapping[str, str],
         *,
         seconds: float = 30,
-        lead_s: float = 9,
+        lead_s: float = 20,
         folder: Path | None = None,
         credential: str | None = None,
         storage: dict[str, Any] | None = None,

@@ -38,6 +38,10 @@ TICK_S = 0.02
 def main(site_file: str, kills: str, seed: str, victim: str) -> int:
     site, dice = load_site(Path(site_file)), random.Random(int(seed))
     wanted, killed, at = int(kills), 0, Counter[str]()
+    if os.fork() == 0:  # every camera is recorded when the killing begins
+        keep(site, until_recording=True)
+        os._exit(0)
+    os.wait()
     while True:
         reader, writer = os.pipe()
         crashing = killed < wanted
@@ -65,12 +69,15 @@ def main(site_file: str, kills: str, seed: str, victim: str) -> int:
     return 0
 
 
-def keep(site: Site) -> None:
-    """What the daemon does at each tick, until every window is closed."""
+def keep(site: Site, *, until_recording: bool = False) -> None:
+    """What the daemon does at each tick, until every window is closed, or until every camera of one is recorded."""
     station = open_station(site)
     supervisor = Supervisor(station)
     while True:
         supervisor.tick()
+        states = supervisor.states()
+        if until_recording and states and all(state.take for state in states):
+            return
         with station.sessions() as session:
             if session.scalar(select(Window.id).where(Window.closed_leaf.is_(None)).limit(1)) is None:
                 return

@@ -26,7 +26,7 @@ def test_two_hundred_killed_daemons_lose_no_frame_and_sign_nothing_twice(
     day = make_day(
         {"kept": clips[0].as_uri(), "also": clips[1].as_uri(), "victim": victim.as_uri()},
         seconds=60,
-        lead_s=11,
+        lead_s=20,
         segment_s=1,
     )
     command = [sys.executable, str(SCRIPT), str(day.path), str(KILLS), "4712", "victim"]

@@ -185,7 +185,7 @@ def test_a_clock_that_is_set_drops_no_frame_and_restarts_no_recorder(
 def test_forty_cameras_at_once(make_day: Any, cameras: Any) -> None:
     ids = [f"camera-{number:02d}" for number in range(40)]
     server = cameras(*ids)
-    day = make_day({one: server.url(f"/{one}") for one in ids}, seconds=30, lead_s=14)
+    day = make_day({one: server.url(f"/{one}") for one in ids}, seconds=30, lead_s=25)
     with day.served():
         day.until_closed()
     day.keeps(*ids)
