@@ -212,7 +212,10 @@ def lit(frame: Frame, light: npt.NDArray[np.float64]) -> Frame:
 
 @pytest.mark.real_media
 @pytest.mark.parametrize("name", FIXED)
-@pytest.mark.parametrize("light", ["dimmed", "half-the-lamps", "sunset", "projector"])
+@pytest.mark.parametrize(
+    "light",
+    ["dimmed", "half-the-lamps", "sunset", "projector", "low-contrast", "high-contrast", "haze", "gamma"],
+)
 def test_lamps_the_sun_and_a_projector_are_no_fault(real_media: Path, name: str, light: str) -> None:
     frames, _ = sample(real_media / "intel" / name)
     height, width = frames[0].shape[:2]
@@ -224,14 +227,47 @@ def test_lamps_the_sun_and_a_projector_are_no_fault(real_media: Path, name: str,
         "sunset": np.array([0.85, 1.0, 1.08]),
         "projector": np.ones(3),
     }
+    curves: dict[str, Callable[[npt.NDArray[np.float64]], npt.NDArray[np.float64]]] = {
+        "low-contrast": lambda grey: (grey - 110) * 0.7 + 110,
+        "high-contrast": lambda grey: (grey - 110) * 1.3 + 110,
+        "haze": lambda grey: grey + 20,
+        "gamma": lambda grey: 255 * (grey / 255) ** 0.7,
+    }
     for frame in frames[::8]:
-        picture = lit(frame, lights[light])
+        if light in curves:
+            picture = np.clip(curves[light](frame.astype(np.float64)), 0, 255).astype(np.uint8)
+        else:
+            picture = lit(frame, lights[light])
         if light == "projector":
             top, bottom, left, right = (
                 round(n) for n in (0.15 * height, 0.45 * height, 0.3 * width, 0.65 * width)
             )
             picture[top:bottom, left:right] = (250, 250, 245)
         assert diagnose([picture], references=[reference]).faults == ()
+
+
+@pytest.mark.real_media
+@pytest.mark.parametrize("name", FIXED)
+@pytest.mark.parametrize("channel", [0, 2], ids=["blue", "red"])
+def test_a_channel_stuck_at_full_is_a_cast(real_media: Path, name: str, channel: int) -> None:
+    frames, _ = sample(real_media / "intel" / name)
+    reference = make_reference(frames[:3])
+    for frame in frames[::8]:
+        picture = frame.copy()
+        picture[..., channel] = 255
+        assert Fault.COLOUR_CAST in diagnose([picture], references=[reference]).faults
+
+
+@pytest.mark.real_media
+@pytest.mark.parametrize("name", FIXED)
+def test_a_cast_hides_no_cover(real_media: Path, name: str) -> None:
+    frames, _ = sample(real_media / "intel" / name)
+    reference = make_reference(frames[:3])
+    for frame in frames[::8]:
+        picture = frame.copy()
+        picture[:, : round(0.8 * picture.shape[1])] = 120
+        found = diagnose([lit(picture, np.array([0.7, 1.0, 1.1]))], references=[reference])
+        assert found.finding(Fault.COVERED).judgement is Judgement.FAULT
 
 
 def test_without_an_accepted_view_what_needs_one_is_not_compared_and_no_pass() -> None:
