@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import date, datetime
 
 from kaozheng_coverage.camera import Camera
 from kaozheng_coverage.judge import judge_room
@@ -71,18 +72,31 @@ def look_at(station: Station, room: RoomConfig, probes: Mapping[str, ProbeResult
         if problem:
             diagnosis = _not_comparable(diagnosis, problem)
         moved = diagnosis.finding(Fault.MOVED).judgement is Judgement.FAULT
-        if moved and diagnosis.drift is not None:
+        # A pose that was calibrated since the view was accepted has the turn in it already, or not: accept a view anew.
+        outdated = entry.calibrated is not None and any(
+            file.light == diagnosis.light and _day(file.inspection_id) <= entry.calibrated.day
+            for file in files
+        )
+        if moved and diagnosis.drift is not None and not outdated:
             camera = drifted(camera, diagnosis.drift)
         verified = (
             probe.ok
             and probe.size_matches is True
             and not BLIND.intersection(diagnosis.faults)
-            and not (moved and diagnosis.drift is None)
+            and not (moved and (diagnosis.drift is None or outdated))
         )
         accepted = next((view for view in views if view.light is diagnosis.light), None)
         compared = tuple(file.inspection_id for file in files)
         found[entry.id] = Sighting(diagnosis, compared, camera, verified, accepted)
     return found
+
+
+def _day(inspection_id: str) -> date:
+    """The day that an inspection's id begins with, in the site's time; the first of all where it begins otherwise."""
+    try:
+        return datetime.strptime(inspection_id[:8], "%Y%m%d").date()  # noqa: DTZ007 - a day has no zone
+    except ValueError:
+        return date.min
 
 
 def lost_by_turning(
