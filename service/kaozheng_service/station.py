@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from kaozheng_service.config.site import Site
-from kaozheng_service.database import Sessions, open_database, put_aside_if_damaged
+from kaozheng_service.database import Sessions, open_database
+from kaozheng_service.database_damage import put_aside_if_damaged
 from kaozheng_service.evidence.keys import load_or_make_key
 from kaozheng_service.evidence.log import EvidenceLog
 

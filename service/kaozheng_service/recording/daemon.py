@@ -19,7 +19,7 @@ from kaozheng_service.alarms.checks import Checks
 from kaozheng_service.alarms.conditions import Snapshot
 from kaozheng_service.alarms.desk import AlarmDesk, Sources
 from kaozheng_service.clock import from_text, now, to_text
-from kaozheng_service.database import is_damage
+from kaozheng_service.database_damage import is_damage
 from kaozheng_service.errors import UserError
 from kaozheng_service.recording import backfill
 from kaozheng_service.recording.causes import Cause

@@ -17,7 +17,8 @@ from sqlalchemy import func, select
 from sqlalchemy.exc import OperationalError
 
 from kaozheng_service.clock import now
-from kaozheng_service.database import Gap, Take, Window, is_damage
+from kaozheng_service.database import Gap, Take, Window
+from kaozheng_service.database_damage import is_damage
 from kaozheng_service.evidence.records import WindowClosed
 from kaozheng_service.recording.camera import CameraKeeper, footage_folder
 from kaozheng_service.recording.causes import Cause

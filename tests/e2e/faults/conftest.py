@@ -5,6 +5,7 @@ from __future__ import annotations
 import ctypes
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -278,6 +279,7 @@ class Network:
 @pytest.fixture
 def network(need: Callable[[bool, str], None]) -> Iterator[Network]:
     need(os.geteuid() == 0, "root, to make a network namespace")
+    need(shutil.which("ip") is not None, "the command ip: apt install iproute2")
     made = Network(f"kaozheng-{os.getpid()}")
     yield made
     made.remove()
