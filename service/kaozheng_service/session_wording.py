@@ -26,6 +26,7 @@ _CAUSES_EXPLAINED = {
     "overtaken": "另一台录像主机接管了这一时段",
     "storage_failed": "录像存储无法写入（只读、断开或损坏）",
     "stream_changed": "摄像机中途改变了画面尺寸或格式，录像重新开始",
+    "time_stamps_jumped": "摄像机自身的时间戳中途跳变，录像重新开始",
     "stopped_by_operator": "工作人员停止了录像",
     "unknown": "系统不能判定原因",
 }

@@ -78,6 +78,7 @@ _GAP_CAUSES = {
     "late_start": "开始过晚",
     "overtaken": "已由另一台录像主机接管",
     "stream_changed": "摄像机中途改变画面格式",
+    "time_stamps_jumped": "摄像机自身的时间戳跳变",
     "disk_full": "磁盘空间不足",
     "storage_failed": "存储无法写入",
     "stopped_by_operator": "人工停止",

@@ -65,3 +65,36 @@ def test_pictures_that_are_late_for_a_while_move_nothing_and_for_long_begin_a_ne
     steps = [round(step_s, 1) for _, step_s in spans]
     assert steps == [0, 0, 0, 0, 0, 1.6, 0]
     assert spans[4][0] == pytest.approx(begin + timedelta(seconds=16), abs=timedelta(seconds=0.02))
+
+
+def seen(*files: list[tuple[float, float, float]]) -> ArrivalClock:
+    """A clock that saw each file grow: arrival after the begin, media and its holes, in s."""
+    clock = ArrivalClock()
+    for number, sightings in enumerate(files, 1):
+        for arrived_s, media_s, hole_s in sightings:
+            clock.observe(number, BEGIN.timestamp() + arrived_s, media_s, hole_s)
+    return clock
+
+
+def test_a_hole_that_was_waited_for_is_one():
+    clock = seen([(1, 1, 0), (2, 2, 0), (8, 8, 5), (9, 9, 5)])
+    assert clock.jumped_s(1) == 0
+    assert clock.begin(1) == BEGIN
+
+
+def test_a_hole_that_nobody_waited_for_is_the_cameras_clock_being_set():
+    clock = seen([(1, 1, 0), (2, 2, 0), (3, 8, 5), (4, 9, 5)])
+    assert clock.jumped_s(1) == 5
+    assert clock.begin(1) == BEGIN
+
+
+def test_the_first_pictures_of_a_file_tell_it_too():
+    clock = seen([(2, 2, 0), (4, 4, 0)], [(5, 6, 5), (6, 7, 5)])
+    assert clock.jumped_s(2) == 5
+    assert clock.begin(2) == BEGIN + timedelta(seconds=4)
+
+
+def test_pictures_that_catch_up_are_no_jump():
+    clock = seen([(3, 1, 0), (4, 3, 0), (5, 5, 0)])
+    assert clock.jumped_s(1) == 0
+    assert clock.begin(1) == BEGIN

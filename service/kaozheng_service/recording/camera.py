@@ -30,7 +30,8 @@ LONGEST_PAUSE_S = 8.0
 JITTER = 0.25
 # A take shorter than this does not prove the camera well again; the pause before the next one grows.
 STEADY_S = 10.0
-# A camera that changes its pictures' form in so many short takes in turn does so always: it is recorded as it is.
+# A camera that changes its pictures' form, or its time, in so many short takes in turn does so always: it is recorded
+# as it is.
 _MOST_CHANGES = 3
 _TAKE = re.compile(r"take-\d{4,}")
 # Why an ONVIF device gave no stream, as the cause of a gap.
@@ -154,7 +155,7 @@ class CameraKeeper:
                 offset_s=self._stagger_s(),
                 audio_codec=self._sound(),
                 token=self._token,
-                watches_form=self._changes < _MOST_CHANGES,
+                begins_anew=self._changes < _MOST_CHANGES,
             )
         except StreamError as error:
             self._fail(_DEVICE_CAUSES.get(error.failure, Cause.UNKNOWN), str(error))
@@ -187,7 +188,7 @@ class CameraKeeper:
         if outcome.cause in set(Cause):
             self.trouble = (Cause(outcome.cause), outcome.detail)
         steady = time.monotonic() - self._begun_at >= STEADY_S
-        if outcome.cause == Cause.STREAM_CHANGED:
+        if outcome.cause in (Cause.STREAM_CHANGED, Cause.TIME_STAMPS_JUMPED):
             self._changes = 1 if steady else self._changes + 1
             self._not_before = 0.0
         elif steady:

@@ -19,6 +19,7 @@ class Cause(StrEnum):
     STALLED = "stalled"  # connected, but no media came any more
     FRAMES_MISSING = "frames_missing"  # the recorder ran on, the camera's own time stamps jump
     STREAM_CHANGED = "stream_changed"  # the camera changed its picture's size or form in mid-stream
+    TIME_STAMPS_JUMPED = "time_stamps_jumped"  # the camera's own clock was set in mid-stream
     CLOCK_STEP = "clock_step"  # our clock was set while it recorded
     RECORDER_DIED = "recorder_died"  # the recorder's process was killed or crashed
     SERVICE_NOT_RUNNING = "service_not_running"

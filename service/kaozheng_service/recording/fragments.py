@@ -12,6 +12,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
+from kaozheng_service.recording.timing import HOLE_S
+
 # The boxes that hold a decoder's parameters (ISO/IEC 14496-15), and PyAV's name of the decoder.
 _DECODERS = {b"avcC": "h264", b"hvcC": "hevc"}
 # Kinds of NAL units (H.264 table 7-1, H.265 table 7-1): sequence parameter sets; pictures are those below the second.
@@ -19,6 +21,8 @@ _SEQUENCE_SET = {b"avcC": 7, b"hvcC": 33}
 _FIRST_NOT_PICTURE = {b"avcC": 6, b"hvcC": 32}
 # Parameter sets come first and are small.
 _HEAD_BYTES = 2048
+# No camera takes 1000 pictures a second; ffmpeg's muxer sets time stamps that went back one tick after the last.
+PRESSED_S = 0.001
 _MOVED_IN = (b"moov", b"trak", b"mdia", b"mvex", b"traf")
 
 
@@ -27,7 +31,9 @@ class Progress:
     """``media_s`` is the length of the whole fragments; ``torn`` where bytes follow that are no whole one.
 
     ``form`` is what the newest keyframe says of its pictures (its sequence parameter sets, ITU-T H.264 7.3.2.1 and
-    H.265 7.3.2.2, in hexadecimal), "" where it says nothing: it changes with their size.
+    H.265 7.3.2.2, in hexadecimal), "" where it says nothing: it changes with their size. ``hole_s`` of the media time
+    is without a picture, in pieces of a second or more. ``pressed_s`` is how long those pictures usually take that
+    follow each other at once, in the longest row of them: the camera's time stamps went back, which no MP4 can say.
     """
 
     bytes: int
@@ -36,6 +42,8 @@ class Progress:
     torn: bool
     written_at: float  # mtime, s since the epoch
     form: str = ""
+    hole_s: float = 0.0
+    pressed_s: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,10 +100,15 @@ class FragmentReader:
         self.track = 0
         self._default_duration = 0
         self._first: int | None = None
+        self._last = 0
         self._end = 0
         self._coding = b""
         self._data_offset: int | None = None
         self._form = ""
+        self._hole_s = 0.0
+        self._usual = 0
+        self._pressed = 0
+        self._most_pressed = 0
 
     def read(self) -> Progress:
         """Raises OSError where there is no such file."""
@@ -103,9 +116,20 @@ class FragmentReader:
             found = os.fstat(file.fileno())
             while self._take_next(file, found.st_size):
                 pass
-        media = (self._end - (self._first or 0)) / self._timescale if self._timescale else 0.0
+        # A fragment's own last duration may be anything; the next one's begin will tell.
+        last = min(self._end - self._last, 2 * self._usual) or self._usual
+        media = (self._last + last - (self._first or 0)) / self._timescale if self._timescale else 0.0
         torn = self._offset < found.st_size
-        return Progress(found.st_size, self._fragments, media, torn, found.st_mtime, self._form)
+        return Progress(
+            found.st_size,
+            self._fragments,
+            media,
+            torn,
+            found.st_mtime,
+            self._form,
+            self._hole_s,
+            self._most_pressed * self._usual / self._timescale if self._timescale else 0.0,
+        )
 
     def _take_next(self, file: BinaryIO, size: int) -> bool:
         """Go past the next whole box, or the next fragment with its data; False where it is not all there."""
@@ -155,12 +179,32 @@ class FragmentReader:
                 continue
             elif kind == b"tfdt":
                 begin = struct.unpack_from(">Q", body, 4)[0] if body[0] == 1 else _integer(body, 4)
-                self._first = begin if self._first is None else self._first
-                self._end = begin
+                if self._first is None:
+                    self._first = begin
+                else:
+                    self._note_pace([begin - self._last])
+                self._last = self._end = begin
             elif kind == b"trun":
-                self._end += _run_duration(body, duration)
+                durations = _run_durations(body, duration)
+                self._note_pace(durations[:-1])
+                self._last = self._end + sum(durations[:-1])
+                self._end += sum(durations)
                 if self._data_offset is None and _integer(body, 0) & 0x01:
                     self._data_offset = _integer(body, 8)
+
+    def _note_pace(self, durations: list[int]) -> None:
+        least = self._timescale * PRESSED_S
+        apart = sorted(one for one in durations if one >= least)
+        if apart and (len(durations) > 1 or not self._usual):
+            self._usual = apart[len(apart) // 2]
+        for one in durations:
+            self._note_hole(one - self._usual)
+            self._pressed = 0 if one >= least else self._pressed + 1
+            self._most_pressed = max(self._most_pressed, self._pressed)
+
+    def _note_hole(self, length: int) -> None:
+        if self._timescale and length >= self._timescale * HOLE_S:
+            self._hole_s += length / self._timescale
 
     def _header_duration(self, body: bytes) -> int:
         flags = _integer(body, 0) & 0xFFFFFF
@@ -196,14 +240,14 @@ def _default_size(body: bytes) -> int:
     return _integer(body, 8 + sum(size for bit, size in ((0x01, 8), (0x02, 4), (0x08, 4)) if flags & bit))
 
 
-def _run_duration(body: bytes, default: int) -> int:
-    """The sum of a track run's sample durations, in its time scale."""
+def _run_durations(body: bytes, default: int) -> list[int]:
+    """A track run's sample durations, in its time scale."""
     flags, count = _integer(body, 0) & 0xFFFFFF, _integer(body, 4)
     if not flags & 0x100:
-        return count * default
+        return [default] * count
     at = 8 + (4 if flags & 0x01 else 0) + (4 if flags & 0x04 else 0)
-    step = 4 * sum(bool(flags & bit) for bit in (0x100, 0x200, 0x400, 0x800))
-    return sum(_integer(body, at + index * step) for index in range(count))
+    fields = sum(bool(flags & bit) for bit in (0x100, 0x200, 0x400, 0x800))
+    return list(struct.unpack_from(f">{count * fields}I", body, at)[::fields])
 
 
 def read_box(file: BinaryIO, offset: int, size: int) -> tuple[bytes, int, int] | None:

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass
-from itertools import pairwise
+from dataclasses import dataclass, replace
+from itertools import accumulate, groupby, pairwise
 from pathlib import Path
 from statistics import median
 
 import av
 
+from kaozheng_service.recording.fragments import PRESSED_S
 from kaozheng_service.recording.samples import UnknownFormError, read_pictures
+from kaozheng_service.recording.timing import HOLE_S
 
-# A second without a picture is a hole in a record of an exam; slow cameras are judged by their own pace.
-HOLE_S = 1.0
+# Slow cameras are judged by their own pace.
 HOLE_INTERVALS = 3.0
 _CHUNK = 1 << 20
 
@@ -29,7 +30,7 @@ class Hole:
 @dataclass(frozen=True, slots=True)
 class MediaFacts:
     """``first_pts_s`` and ``last_pts_s`` are the stream's own time stamps, s; ``longest_group_s`` is the longest time
-    between keyframes.
+    between keyframes. ``duration_s`` gives pictures whose time stamps went back their usual time.
     """
 
     frames: int
@@ -41,6 +42,25 @@ class MediaFacts:
     first_pts_s: float
     last_pts_s: float
     longest_group_s: float
+
+    @property
+    def missing_s(self) -> float:
+        """How much of it is without a picture, s."""
+        return sum(hole.length_s for hole in self.holes)
+
+    def without_jump(self, jumped_s: float) -> MediaFacts:
+        """The same where the longest holes, of ``jumped_s`` together, are the camera's clock being set."""
+        kept = sorted(self.holes, key=lambda hole: hole.length_s)
+        while kept and jumped_s >= kept[-1].length_s / 2:
+            jump = kept.pop()
+            jumped_s -= jump.length_s
+            kept = [
+                replace(hole, after_s=hole.after_s - jump.length_s * (hole.after_s > jump.after_s))
+                for hole in kept
+            ]
+        gone_s = self.missing_s - sum(hole.length_s for hole in kept)
+        holes = tuple(sorted(kept, key=lambda hole: hole.after_s))
+        return replace(self, duration_s=self.duration_s - gone_s, holes=holes)
 
 
 def read_facts(path: Path) -> MediaFacts | None:
@@ -93,13 +113,15 @@ def _facts(
         return None
     times.sort()
     steps = [later - earlier for earlier, later in pairwise(times)]
-    usual = median(steps) if steps else last_duration
+    usual = median([step for step in steps if step >= PRESSED_S] or [last_duration])
+    steps = _released(steps, usual)
+    since = list(accumulate(steps, initial=0.0))
     # The last frame stands until the next would have come; a fragment's own last duration may be anything.
-    duration = times[-1] - times[0] + (min(last_duration, 2 * usual) or usual)
+    duration = since[-1] + (min(last_duration, 2 * usual) or usual)
     smallest = max(HOLE_S, HOLE_INTERVALS * usual)
     holes = tuple(
-        Hole(at - times[0] + usual, step - usual)
-        for at, step in zip(times, steps, strict=False)
+        Hole(at + usual, step - usual)
+        for at, step in zip(since, steps, strict=False)
         if step - usual >= smallest
     )
     groups = [later - earlier for earlier, later in pairwise([*keyframes, times[0] + duration])]
@@ -114,6 +136,17 @@ def _facts(
         times[-1],
         max(groups, default=duration),
     )
+
+
+def _released(steps: list[float], usual: float) -> list[float]:
+    """Pictures in a row whose time stamps went back by ``HOLE_S`` or more stand where the muxer pressed them; each took
+    its usual time.
+    """
+    found: list[float] = []
+    for pressed, row in groupby(steps, key=lambda step: step < PRESSED_S):
+        part = list(row)
+        found += [usual] * len(part) if pressed and len(part) * usual >= HOLE_S else part
+    return found
 
 
 def sha256(path: Path) -> str:

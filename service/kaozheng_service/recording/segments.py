@@ -25,8 +25,8 @@ from kaozheng_service.recording.child import boot_id
 from kaozheng_service.recording.durable import rename_durably
 from kaozheng_service.recording.gaps import gap_row, log_gaps
 from kaozheng_service.recording.ledger import append_once
-from kaozheng_service.recording.media import HOLE_S, MediaFacts, read_facts, sha256
-from kaozheng_service.recording.timing import ArrivalClock, segment_span
+from kaozheng_service.recording.media import MediaFacts, read_facts, sha256
+from kaozheng_service.recording.timing import HOLE_S, ArrivalClock, segment_span
 from kaozheng_service.station import Station
 
 logger = structlog.get_logger()
@@ -106,7 +106,7 @@ def _add(
     digest = sha256(path)
     # A file that the next one followed was last written when its last frame was over; one cut off, whenever.
     if not cut_off:
-        clock.observe(number, found.st_mtime, facts.duration_s)
+        clock.observe(number, found.st_mtime, facts.duration_s, facts.missing_s)
     with station.sessions.begin() as session:
         before = _before(session, take, number)
         hole_s = (
@@ -121,6 +121,13 @@ def _add(
                 if before is not None
                 else datetime.fromtimestamp(found.st_mtime - facts.duration_s, UTC)
             )
+        jumped_s = clock.jumped_s(number)
+        if before is not None and not jumped_s and abs(clock_step_s) < HOLE_S:
+            # Nobody looked while it was written: a hole by which it would have begun before the last one ended is none.
+            early_s = (before.ends_at - arrival).total_seconds() + hole_s
+            jumped_s = facts.missing_s if early_s > facts.missing_s / 2 > 0 else 0.0
+            arrival += timedelta(seconds=jumped_s)
+        facts = facts.without_jump(jumped_s)
         starts_at, ends_at, step_s = segment_span(
             previous_end=before.ends_at if before is not None else None,
             hole_s=hole_s,

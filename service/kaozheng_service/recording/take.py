@@ -38,7 +38,7 @@ from kaozheng_service.recording.fragments import FragmentReader
 from kaozheng_service.recording.intent import Intent, read_intent, write_intent
 from kaozheng_service.recording.ledger import append_once
 from kaozheng_service.recording.segments import close_files, numbered
-from kaozheng_service.recording.timing import ArrivalClock, rounded
+from kaozheng_service.recording.timing import HOLE_S, ArrivalClock, rounded
 from kaozheng_service.station import Station
 
 logger = structlog.get_logger()
@@ -79,7 +79,7 @@ def begin_run(
     offset_s: float,
     audio_codec: str,
     token: int | None = None,
-    watches_form: bool = True,
+    begins_anew: bool = True,
 ) -> Run:
     """Start a recorder into ``folder``.
 
@@ -122,7 +122,7 @@ def begin_run(
         with contextlib.suppress(ChildProcessError):
             os.waitpid(child.pid, 0)
         raise
-    return Run(station, window, folder, intent, source.mask, in_doubt=False, watches_form=watches_form)
+    return Run(station, window, folder, intent, source.mask, in_doubt=False, begins_anew=begins_anew)
 
 
 def resume_run(station: Station, window: Window, folder: Path, mask: Callable[[str], str]) -> Run | None:
@@ -170,7 +170,7 @@ class Run:
         mask: Callable[[str], str],
         *,
         in_doubt: bool,
-        watches_form: bool = True,
+        begins_anew: bool = True,
     ) -> None:
         self.outcome: Outcome | None = None
         self.resumed = in_doubt
@@ -193,7 +193,7 @@ class Run:
         self._heard_at = time.monotonic()
         self._silent_s = 0.0
         self._form = ""
-        self._watches_form = watches_form
+        self._begins_anew = begins_anew
         self._synced_at = 0.0
         self._signals = 0
         self._signalled_at = 0.0
@@ -279,7 +279,9 @@ class Run:
                     self._longest_group_s = max(self._longest_group_s, progress.media_s / progress.fragments)
                 self._watch_form(progress.form)
                 if self._ended is None and not progress.torn:
-                    self._clock.observe(number, progress.written_at, progress.media_s)
+                    self._clock.observe(number, progress.written_at, progress.media_s, progress.hole_s)
+                    if self._clock.jumped_s(number) or progress.pressed_s >= HOLE_S:
+                        self._begin_anew(Cause.TIME_STAMPS_JUMPED, "the camera's time stamps jumped")
             if time.monotonic() - self._synced_at >= SYNC_S:
                 sync_file(path)
                 self._synced_at = time.monotonic()
@@ -293,10 +295,14 @@ class Run:
 
     def _watch_form(self, form: str) -> None:
         """A file's header holds for its first picture: after another form of picture a new take must begin."""
-        if self._form and form and form != self._form and self._watches_form:
-            logger.warning("the camera changed the form of its pictures", take=self.take_id)
-            self.stop(Cause.STREAM_CHANGED)
+        if self._form and form and form != self._form:
+            self._begin_anew(Cause.STREAM_CHANGED, "the camera changed the form of its pictures")
         self._form = form or self._form
+
+    def _begin_anew(self, cause: Cause, what: str) -> None:
+        if self._begins_anew and self.intent.stopping is None:
+            logger.warning(what, take=self.take_id)
+            self.stop(cause)
 
     def _silence_limit_s(self) -> float:
         """Media comes a group of pictures at a time; before the first, ffmpeg's two attempts are awaited."""
@@ -410,6 +416,8 @@ class Run:
             return stopping, f"no media came for {self._silence_limit_s():.0f} s; the recorder was ended"
         if stopping == Cause.STREAM_CHANGED:
             return stopping, "the camera's pictures have another size or form from here on; a new take begins"
+        if stopping == Cause.TIME_STAMPS_JUMPED:
+            return stopping, "the camera's own time stamps jumped; a new take begins"
         return (stopping, "") if stopping is not None else None
 
     def _errors(self) -> str:

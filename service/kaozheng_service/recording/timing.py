@@ -12,6 +12,8 @@ from datetime import UTC, datetime, timedelta
 
 # NTP slews by at most 500 ppm and crystals are within 100; so a larger correction would be noise.
 LARGEST_RATE = 500e-6
+# A second without a picture is a hole in a record of an exam.
+HOLE_S = 1.0
 # Times are promised within 1 s. Stream time and arrival further apart than that: a new time run.
 NEW_RUN_S = 1.0
 # Pictures that come late, from a network that is slow for a while, are no other time: so many files in a row must be.
@@ -23,6 +25,9 @@ class ArrivalClock:
 
     def __init__(self) -> None:
         self._begins: dict[int, float] = {}
+        self._ends: dict[int, float] = {}
+        self._holes: dict[int, float] = {}
+        self._jumped: dict[int, float] = {}
         self._sightings: dict[int, int] = {}
         self._late = 0
 
@@ -35,11 +40,28 @@ class ArrivalClock:
         self._late = self._late + 1 if off_s > NEW_RUN_S else 0
         return 0 < self._late < LATE_FILES
 
-    def observe(self, number: int, arrived: float, media_s: float) -> None:
-        """File ``number`` held ``media_s`` when it was last written, at ``arrived`` (s since the epoch)."""
-        begin = arrived - media_s
+    def observe(self, number: int, arrived: float, media_s: float, hole_s: float = 0.0) -> None:
+        """File ``number`` held ``media_s`` when it was last written, at ``arrived`` (s since the epoch), of which
+        ``hole_s`` without a picture.
+
+        A new hole that nobody waited for is none: the camera's time stamps jumped on, and its length is no time.
+        """
+        jumped_s = self._jumped.get(number, 0.0)
+        begin = arrived - (media_s - jumped_s)
+        new_s = hole_s - self._holes.get(number, 0.0)
+        expected = self._begins.get(number, self._ends.get(number - 1))
+        if new_s >= HOLE_S and expected is not None and begin < expected - new_s / 2:
+            jumped_s += new_s
+            begin += new_s
+            self._jumped[number] = jumped_s
+        self._holes[number] = hole_s
         self._begins[number] = min(self._begins.get(number, begin), begin)
+        self._ends[number] = self._begins[number] + media_s - jumped_s
         self._sightings[number] = self._sightings.get(number, 0) + 1
+
+    def jumped_s(self, number: int) -> float:
+        """By how much the camera's time stamps jumped on within the file, s."""
+        return self._jumped.get(number, 0.0)
 
     def begin(self, number: int) -> datetime | None:
         """None for a file that was never seen growing."""
@@ -50,8 +72,8 @@ class ArrivalClock:
 
     def restart(self) -> None:
         """Forget what was seen: our clock was set, so older arrivals are in another time."""
-        self._begins.clear()
-        self._sightings.clear()
+        for seen in (self._begins, self._ends, self._sightings):
+            seen.clear()
 
 
 def segment_span(

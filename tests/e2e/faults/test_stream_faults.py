@@ -10,7 +10,7 @@ import socket
 import subprocess
 import threading
 import time
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -208,3 +208,62 @@ class Relay:
                 self.held += 1
                 time.sleep(1.5 if self._dice.random() < 0.02 else self._dice.uniform(0, 0.02))
                 other.sendall(piece)
+
+
+@pytest.mark.parametrize("jump_s", [5, -3])
+def test_a_camera_whose_time_stamps_jump_is_recorded_anew(make_day: Any, cameras: Any, jump_s: int) -> None:
+    server = cameras("jumps")
+    with Jumping(server.port, jump_s) as relay:
+        address = server.url("/jumps").replace(f":{server.port}", f":{relay.port}")
+        day = make_day({"jumps": address}, seconds=30)
+        with day.served():
+            day.wait(11)
+            relay.jump()
+            jumped = datetime.now(UTC)
+            day.until_closed()
+    day.keeps()
+    # Noticed with the keyframe after it, at the tick after that; nothing between is lost.
+    (gap,) = day.camera("jumps").gaps
+    assert gap.cause == "time_stamps_jumped"
+    assert jumped <= gap.starts_at <= jumped + timedelta(seconds=5)
+    assert (gap.ends_at - gap.starts_at).total_seconds() <= 4
+    segments = day.segments("jumps")
+    assert {segment.run for segment in segments} == {1}
+    for segment in segments:  # as much time as there are pictures, jump or none
+        length_s = (segment.ends_at - segment.starts_at).total_seconds()
+        assert length_s == pytest.approx(segment.frames / 25, abs=0.1), segment.number
+
+
+class Jumping(Relay):
+    """A camera whose clock is set: from :meth:`jump` on its packets' time stamps are others, and its reports agree.
+
+    RTP packets and RTCP sender reports come between the answers of RTSP, each behind four bytes: a dollar, the
+    channel, and the length (RFC 2326, 10.12). Time stamps count 90,000 a second (RFC 6184, 5.1).
+    """
+
+    def __init__(self, port: int, jump_s: float) -> None:
+        super().__init__(port)
+        self._jump = int(jump_s * 90_000)
+        self._offset = 0
+
+    def jump(self) -> None:
+        self._offset = self._jump
+
+    def _pass_on(self, one: socket.socket, other: socket.socket) -> None:
+        with contextlib.suppress(OSError), one, other, one.makefile("rb") as stream:
+            while first := stream.read(1):
+                if first != b"$":
+                    other.sendall(first + stream.readline())
+                    continue
+                head = stream.read(3)
+                other.sendall(
+                    first + head + self._shifted(head[0], stream.read(int.from_bytes(head[1:], "big")))
+                )
+
+    def _shifted(self, channel: int, packet: bytes) -> bytes:
+        """RTP on even channels; on odd ones sender reports (RFC 3550, 6.4.1), their RTP time stamp at byte 16."""
+        at = 4 if channel % 2 == 0 else 16
+        if channel % 2 and packet[1:2] != b"\xc8":
+            return packet
+        stamp = (int.from_bytes(packet[at : at + 4], "big") + self._offset) % 2**32
+        return packet[:at] + stamp.to_bytes(4, "big") + packet[at + 4 :]
