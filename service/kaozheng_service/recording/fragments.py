@@ -6,7 +6,6 @@ A recorder's file is looked at every second or two; demuxing it each time would 
 from __future__ import annotations
 
 import io
-import os
 import struct
 from dataclasses import dataclass
 from pathlib import Path
@@ -86,7 +85,7 @@ class FragmentReader:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self._offset = 0
+        self._offset = self._size = 0
         self._fragments = 0
         self._timescale = 0
         self.track = 0
@@ -99,10 +98,12 @@ class FragmentReader:
 
     def read(self) -> Progress:
         """Raises OSError where there is no such file."""
-        with self.path.open("rb") as file:
-            found = os.fstat(file.fileno())
-            while self._take_next(file, found.st_size):
-                pass
+        found = self.path.stat()
+        if found.st_size != self._size:
+            with self.path.open("rb") as file:
+                while self._take_next(file, found.st_size):
+                    pass
+            self._size = found.st_size
         media = (self._end - (self._first or 0)) / self._timescale if self._timescale else 0.0
         torn = self._offset < found.st_size
         return Progress(found.st_size, self._fragments, media, torn, found.st_mtime, self._form)

@@ -23,7 +23,6 @@ class ArrivalClock:
 
     def __init__(self) -> None:
         self._begins: dict[int, float] = {}
-        self._sightings: dict[int, int] = {}
         self._late = 0
 
     def is_late(self, off_s: float) -> bool:
@@ -39,19 +38,18 @@ class ArrivalClock:
         """File ``number`` held ``media_s`` when it was last written, at ``arrived`` (s since the epoch)."""
         begin = arrived - media_s
         self._begins[number] = min(self._begins.get(number, begin), begin)
-        self._sightings[number] = self._sightings.get(number, 0) + 1
 
     def begin(self, number: int) -> datetime | None:
         """None for a file that was never seen growing."""
         return datetime.fromtimestamp(self._begins[number], UTC) if number in self._begins else None
 
-    def sightings(self, number: int) -> int:
-        return self._sightings.get(number, 0)
+    def seen(self) -> frozenset[int]:
+        """The files that were seen growing since the clock was last set."""
+        return frozenset(self._begins)
 
     def restart(self) -> None:
         """Forget what was seen: our clock was set, so older arrivals are in another time."""
         self._begins.clear()
-        self._sightings.clear()
 
 
 def segment_span(
