@@ -45,9 +45,9 @@ def catch_up(station: Station) -> int:
     Notes
     -----
     How far the log was looked through stands in the database's ``user_version``, so an older database brings an older
-    note with it. What was written since the note is read once more at each open, and the note renewed every 1,000
-    records: measured with 100,000 since the note 0.25 s, at all other opens 2 ms. A record to be made up for costs
-    0.4 ms, and 0.2 ms where there are no rows at all.
+    note with it. What was written since the note is read once more at each open, and the note renewed where that
+    is 1,000 records. Processor time on two cores of an AMD EPYC: 4 to 10 ms an open, 40 ms with 20,000 records since the
+    note; 1.4 ms for each record made up for, and 0.1 ms where there are no rows at all.
     """
     with station.sessions() as session:
         noted, size = _noted(session), station.log.size

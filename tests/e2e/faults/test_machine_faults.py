@@ -186,7 +186,7 @@ def test_a_clock_that_is_set_before_the_first_file_is_closed_is_the_cause_of_wha
     make_day: Any, cameras: Any, clock: Callable[[float], None], tmp_path: Path
 ) -> None:
     server = cameras("front")
-    day = make_day({"front": server.url("/front")}, seconds=20, lead_s=40, segment_s=300)
+    day = make_day({"front": server.url("/front")}, seconds=20, lead_s=80, segment_s=300)
     day.environment |= {
         "LD_PRELOAD": str(tmp_path / "clock_shim.so"),
         "CLOCK_FILE": str(tmp_path / "clock"),
