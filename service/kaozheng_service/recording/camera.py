@@ -21,9 +21,10 @@ from kaozheng_service.database import Take, Window
 from kaozheng_service.database_damage import is_damage
 from kaozheng_service.errors import ServiceError
 from kaozheng_service.ffmpeg import NO_AUDIO
+from kaozheng_service.recording.beginning import begin_run, has_footage, resume_run
 from kaozheng_service.recording.causes import Cause, storage_error
 from kaozheng_service.recording.gaps import Circumstances, Span, Stop, explain_gaps
-from kaozheng_service.recording.take import Outcome, Run, begin_run, has_footage, resume_run
+from kaozheng_service.recording.take import Outcome, Run
 from kaozheng_service.redaction import redacted
 from kaozheng_service.station import Station
 

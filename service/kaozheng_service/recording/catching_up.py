@@ -46,8 +46,8 @@ def catch_up(station: Station) -> int:
     -----
     How far the log was looked through stands in the database's ``user_version``, so an older database brings an older
     note with it. What was written since the note is read once more at each open, and the note renewed where that
-    is 1,000 records. Processor time on two cores of an AMD EPYC: 4 to 10 ms an open, 40 ms with 20,000 records since the
-    note; 1.4 ms for each record made up for, and 0.1 ms where there are no rows at all.
+    is 1,000 records. Processor time on an AMD EPYC: 4 to 10 ms an open, 40 ms with 20,000 records since the note;
+    1.4 ms for each record made up for, and 0.1 ms where there are no rows at all.
     """
     with station.sessions() as session:
         noted, size = _noted(session), station.log.size

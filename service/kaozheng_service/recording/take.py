@@ -6,9 +6,6 @@ leaves its folder to the next.
 
 from __future__ import annotations
 
-import contextlib
-import os
-import signal
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -17,13 +14,11 @@ from pathlib import Path
 from typing import Any
 
 import structlog
-from kaozheng_vision.source import Source
 from sqlalchemy import func, select
 
 from kaozheng_service.clock import now
 from kaozheng_service.database import Segment, Take, Window
 from kaozheng_service.evidence.records import TakeClosed, TakeOpened
-from kaozheng_service.ffmpeg import SEGMENT_LIST, recording_command
 from kaozheng_service.machine_clock import clock_offset_s
 from kaozheng_service.recording.causes import (
     WINDOW_ENDED,
@@ -32,11 +27,11 @@ from kaozheng_service.recording.causes import (
     end_of_stream,
     failure_to_open,
 )
-from kaozheng_service.recording.child import Ended, boot_id, find_by_argument, poll, send, spawn
-from kaozheng_service.recording.durable import sync_file, sync_folder
-from kaozheng_service.recording.ending import ERRORS, PATIENCE_S, Escalation, last_words
+from kaozheng_service.recording.child import Ended, boot_id, poll
+from kaozheng_service.recording.durable import sync_file
+from kaozheng_service.recording.ending import PATIENCE_S, Escalation, last_words
 from kaozheng_service.recording.fragments import FragmentReader
-from kaozheng_service.recording.intent import Intent, read_intent, write_intent
+from kaozheng_service.recording.intent import Intent, write_intent
 from kaozheng_service.recording.ledger import append_once
 from kaozheng_service.recording.segments import close_files, numbered
 from kaozheng_service.recording.timing import ArrivalClock, rounded
@@ -63,95 +58,6 @@ class Outcome:
     cause: str
     detail: str
     audio_unfit: bool = False
-
-
-def begin_run(
-    station: Station,
-    window: Window,
-    source: Source,
-    folder: Path,
-    number: int,
-    *,
-    offset_s: float,
-    audio_codec: str,
-    token: int | None = None,
-    watches_form: bool = True,
-) -> Run:
-    """Start a recorder into ``folder``.
-
-    Raises
-    ------
-    ServiceError : it cannot be started
-    OSError : the folder cannot be written
-    """
-    present = now()
-    folder.mkdir(parents=True, exist_ok=True)
-    for left in (folder / "open-00001.mp4", folder / SEGMENT_LIST):
-        left.unlink(missing_ok=True)  # an attempt's header, without a frame
-    sync_folder(folder.parent)
-    intent = Intent(
-        window=window.id,
-        camera=folder.parent.parent.name,
-        number=number,
-        planned_end=window.ends_at,
-        spawned_at=rounded(present),
-        clock_offset_s=clock_offset_s(),
-        audio_codec=audio_codec,
-        token=token,
-    )
-    write_intent(folder, intent)
-    command = recording_command(
-        source,
-        folder,
-        segment_s=station.site.recording.segment_s,
-        offset_s=offset_s,
-        length_s=(window.ends_at - present).total_seconds() + OWN_TAIL_S,
-        silence_s=station.site.recording.silence_s,
-        audio_codec=audio_codec,
-    )
-    child = spawn(command, folder / ERRORS, masked=source.has_secrets)
-    intent = replace(intent, child=child)
-    try:
-        write_intent(folder, intent)
-    except BaseException:  # a recorder that nobody knows of would write beside the next one
-        send(child, signal.SIGKILL)
-        with contextlib.suppress(ChildProcessError):
-            os.waitpid(child.pid, 0)
-        raise
-    return Run(station, window, folder, intent, source.mask, in_doubt=False, watches_form=watches_form)
-
-
-def resume_run(station: Station, window: Window, folder: Path, mask: Callable[[str], str]) -> Run | None:
-    """Take up a run that an earlier process began: adopt its recorder, or settle what a dead one left. None where that
-    process died before it started one.
-    """
-    number = int(folder.name.rpartition("-")[2])
-    intent = read_intent(folder)
-    if intent is None:
-        logger.warning("take.json is missing or torn; its footage is closed without it", folder=str(folder))
-        intent = Intent(
-            window=window.id,
-            camera=folder.parent.parent.name,
-            number=number,
-            planned_end=window.ends_at,
-            spawned_at=window.starts_at,
-            clock_offset_s=clock_offset_s(),
-            audio_codec="copy",
-        )
-    if intent.child is None:
-        found = find_by_argument(str(folder / SEGMENT_LIST))
-        if found is None and not any(folder.glob("*.mp4")):
-            return None
-        intent = replace(intent, child=found)
-        write_intent(folder, intent)
-    return Run(station, window, folder, intent, mask, in_doubt=True)
-
-
-def has_footage(folder: Path) -> bool:
-    """Whether a folder holds more than an attempt's header without a frame."""
-    if numbered(folder, "seg") or numbered(folder, "damaged"):
-        return True
-    return any(FragmentReader(path).read().fragments for _, path in numbered(folder, "open"))
 
 
 class Run:
