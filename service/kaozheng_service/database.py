@@ -419,9 +419,18 @@ def open_database(path: Path) -> Sessions:
         cursor.close()
 
     _let_alarms_be_without_window(engine)
-    Base.metadata.create_all(engine)
+    _make_tables(engine)
     _add_missing_columns(engine)
     return sessionmaker(engine, expire_on_commit=False)
+
+
+def _make_tables(engine: Engine) -> None:
+    """Those that are not there; once, whoever opens the file at the same moment."""
+    if set(inspect(engine).get_table_names()) >= set(Base.metadata.tables):
+        return
+    with engine.begin() as connection:
+        connection.exec_driver_sql("BEGIN IMMEDIATE")
+        Base.metadata.create_all(connection)
 
 
 def _add_missing_columns(engine: Engine) -> None:

@@ -28,13 +28,13 @@ class Station:
 def open_station(site: Site, *, thorough: bool = False) -> Station:
     """Open, or make at the first start, the archive and state folders of ``site``.
 
-    A database that cannot be read is put aside; one that is empty beside a log that is not is filled from the log.
+    A database that cannot be read is put aside; what one lacks of the log's records it gets.
 
     Parameters
     ----------
     thorough : read the whole database first, to find damage that shows only where it lies
     """
-    from kaozheng_service.recording.rebuild import rebuild_if_empty
+    from kaozheng_service.recording.catching_up import catch_up
 
     site.archive.mkdir(parents=True, exist_ok=True)
     site.state.mkdir(parents=True, exist_ok=True)
@@ -48,5 +48,5 @@ def open_station(site: Site, *, thorough: bool = False) -> Station:
             site.state / "log", origin=f"kaozheng/{site.id}", key=load_or_make_key(site.state / "keys")
         ),
     )
-    rebuild_if_empty(station)
+    catch_up(station)
     return station

@@ -172,6 +172,22 @@ def test_a_service_that_starts_late_signs_what_it_missed(site):
         assert 7 < gap.seconds < 24
 
 
+def test_what_was_missed_before_two_starts_is_signed_though_no_picture_came_between_them(tmp_path):
+    site = make_site(tmp_path, **{"front-left": "rtsp://127.0.0.1:9/nothing"})
+    sleep_until(site.begins + timedelta(seconds=3))
+    with site.served() as service:
+        until((tmp_path / "state" / "heartbeat.json").exists)
+        service.kill()
+    time.sleep(1)
+    with site.served():
+        until(site.closed)
+    camera = next(one for one in site.completeness().cameras if one.camera_id == "front-left")
+    (gap,) = camera.gaps
+    assert (gap.starts_at, gap.cause) == (site.begins, "service_not_running")
+    assert "the service did not run until" in gap.detail
+    assert site.verified() == "intact"
+
+
 def until(ask: Callable[[], Any]) -> None:
     refusal: Exception | None = None
     for _ in range(240):

@@ -137,3 +137,13 @@ def test_the_key_is_made_once_and_readable_by_its_owner_alone(tmp_path):
     assert first.private_bytes_raw() == again.private_bytes_raw()
     (path,) = (tmp_path / "keys").iterdir()
     assert path.stat().st_mode & 0o777 == 0o600
+
+
+def test_what_was_torn_off_ten_thousand_times_is_kept_still(tmp_path):
+    filled(tmp_path, 1)
+    for number in range(1, 10_000):
+        (tmp_path / f"torn-{number:04d}").touch()
+    with (tmp_path / "entries.jsonl").open("ab") as file:
+        file.write(b'{"at":')
+    log_in(tmp_path)
+    assert (tmp_path / "torn-10000").read_bytes() == b'{"at":'

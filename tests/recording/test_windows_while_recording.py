@@ -29,13 +29,22 @@ ROOM = "9-101"
 @pytest.fixture
 def station(tmp_path: Path) -> Station:
     """One room whose cameras are looped files."""
+    return make_station(tmp_path)
+
+
+def make_station(folder: Path, *, source: str | None = None) -> Station:
+    """``source`` is that of every camera, where it is none of the looped files."""
     data = yaml.safe_load((PROJECT / "configs" / "demo" / "site.yaml").read_text(encoding="utf-8"))
     data["rooms"] = [room for room in data["rooms"] if room["id"] == ROOM]
     for camera in data["rooms"][0]["cameras"]:
-        camera["source"] = (PROJECT / "sample_media" / ROOM / f"{camera['id']}.mp4").as_uri()
+        camera["source"] = (
+            f"{source}/{camera['id']}"
+            if source
+            else (PROJECT / "sample_media" / ROOM / f"{camera['id']}.mp4").as_uri()
+        )
     data["recording"] = {"segment_s": 2}
     data.pop("timetable")
-    path = tmp_path / "site.yaml"
+    path = folder / "site.yaml"
     path.write_text(yaml.safe_dump(data, allow_unicode=True), encoding="utf-8")
     return open_station(load_site(path))
 
@@ -101,6 +110,24 @@ def test_a_recorder_that_was_started_ahead_of_a_cancelled_window_is_ended_even_b
         assert session.get_one(Window, window.id).closed_leaf is not None
     report = verify_archive(station)
     assert (report.outcome, {one.code for one in report.findings}) == ("intact", {"cancelled"})
+
+
+def test_a_window_that_is_cancelled_within_a_gap_keeps_the_gaps_cause_up_to_then(tmp_path: Path) -> None:
+    station = make_station(tmp_path, source="rtsp://127.0.0.1:9/nothing")
+    supervisor = Supervisor(station)
+    begins = now() + timedelta(seconds=2)
+    window = add_window(station, ROOM, begins, begins + timedelta(hours=1), camera_ids=["front-left"])
+    tick_until(supervisor, lambda: now() > begins + timedelta(seconds=3))
+    cancelled = cancel_window(station, window.id, "停电", "zhang")
+    tick_until(supervisor, supervisor.is_idle)
+    result = window_completeness(station, window.id)
+    before, after = result.cameras[0].gaps
+    assert before.starts_at == window.starts_at
+    assert (before.cause, before.ends_at) == ("connection_refused", cancelled.cancelled_at)
+    assert (after.cause, after.starts_at) == ("stopped_by_operator", cancelled.cancelled_at)
+    assert (after.ends_at, after.detail) == (result.ends_at, "the window was cancelled: 停电")
+    assert result.verdict == "incomplete_explained"
+    assert verify_archive(station).outcome == "intact"
 
 
 class SmallDisk(Supervisor):

@@ -13,6 +13,7 @@ from fastapi.testclient import TestClient
 from kaozheng_service.cli.commands import app
 from kaozheng_service.clock import now, to_text
 from kaozheng_service.errors import UserError
+from kaozheng_service.recording.expectations import add_window, cancel_window
 from kaozheng_service.station import Station
 from kaozheng_service.web.app import create_app
 from typer.testing import CliRunner
@@ -37,12 +38,12 @@ def client(station: Station) -> Iterator[TestClient]:
         yield here
 
 
-def run(station: Station, *arguments: str, answer: str = "") -> tuple[int, str]:
+def run(station: Station, *arguments: str, answer: str = "", columns: int = 200) -> tuple[int, str]:
     done = CliRunner().invoke(
         app,
         [*arguments, "--config", str(station.site.folder / "site.yaml")],
         input=answer,
-        env={"COLUMNS": "200"},
+        env={"COLUMNS": str(columns)},
     )
     if isinstance(done.exception, UserError):
         return 2, str(done.exception)
@@ -258,3 +259,16 @@ def test_the_pages_show_a_cancelled_window_and_a_timetable_that_differs(
         footage = client.get(f"/footage?room=9-101&at={at}").text
     assert "这一时段在开始之前已取消" in footage
     assert "改期" in footage
+
+
+def test_the_list_is_whole_on_a_screen_of_eighty_columns(station):
+    begins = now() + timedelta(days=1)
+    added = add_window(station, "9-201", begins, begins + timedelta(hours=1), kind="paper_collection")
+    said = run(station, "window", "list", columns=80)[1]
+    assert max(map(len, said.splitlines())) <= 80
+    for shown in (added.id, "upcoming", "9-201", f"{begins.astimezone(station.site.zone):%F}"):
+        assert shown in said, said
+    cancel_window(station, added.id, "改期", "考务")
+    said = run(station, "window", "list", columns=80)[1]
+    for shown in (added.id, "cancelled"):
+        assert shown in said, said

@@ -68,6 +68,11 @@ def service_conditions(
             f"可用 {free:.1f} GB，低于保留的 {reserve:g} GB",
             f"{free:.1f} GB free, less than the reserve of {reserve:g} GB",
         )
+    unsigned = [one for one in snapshot.cameras if one.unsigned]
+    if unsigned:  # what can be written may still not be signed; what cannot be written is said below
+        found[_site(AlarmKind.LOG_UNWRITABLE)] = "; ".join(
+            dict.fromkeys(f"{one.room} {one.camera}: {one.unsigned}" for one in unsigned[:3])
+        )
     if watch_trouble:
         found[_site(AlarmKind.WATCH_DEAD)] = watch_trouble
     if second_trouble:

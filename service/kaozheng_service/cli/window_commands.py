@@ -89,14 +89,16 @@ def list_(
     if as_json:
         print(json.dumps(windows_json(windows), ensure_ascii=False, indent=2))
         return
-    # Whole on any screen: it is what `cancel` is given.
+    # The id whole on any screen, for it is what `cancel` is given; the others fold, and none is left out.
     table = Table(
-        Column("window", min_width=max((len(one.id) for one in windows), default=6)),
-        "from",
-        "to",
-        "room",
-        "what",
-        "state",
+        Column("window", no_wrap=True, min_width=max((len(one.id) for one in windows), default=6)),
+        Column("from", min_width=10, overflow="fold"),
+        Column("to", overflow="fold"),
+        Column("room", overflow="fold"),
+        Column("what", overflow="fold"),
+        Column("state", min_width=9, overflow="fold"),
+        box=None,
+        padding=(0, 1, 0, 0),
     )
     for window in windows:
         begin, end = (moment.astimezone(site.zone) for moment in (window.starts_at, window.ends_at))

@@ -8,6 +8,7 @@ an entry: where its line ends), ``hashes-00`` and on (32 bytes a complete subtre
 from __future__ import annotations
 
 import fcntl
+import itertools
 import os
 import threading
 from collections.abc import Iterator
@@ -111,11 +112,26 @@ class EvidenceLog:
             file.seek(start)
             return file.read(self._end(index + 1) - start - 1)
 
-    def entries(self) -> Iterator[bytes]:
-        """All entries, in order, as the file holds them now."""
+    def newest(self, count: int) -> list[tuple[int, bytes]]:
+        """The last ``count`` entries with their indexes, or as many as there are, the newest first; one read."""
         size = self.size
+        if size == 0:
+            return []
+        first = max(size - count, 0)
+        start = self._end(first)
         with self._entries.open("rb") as file:
-            for _ in range(size):
+            file.seek(start)
+            lines = file.read(self._end(size) - start).split(b"\n")[:-1]
+        return [(first + place, lines[place]) for place in range(len(lines) - 1, -1, -1)]
+
+    def entries(self, first: int = 0) -> Iterator[bytes]:
+        """All entries from index ``first`` on, in order, as the file holds them now."""
+        size = self.size
+        if first >= size:
+            return
+        with self._entries.open("rb") as file:
+            file.seek(self._end(first))
+            for _ in range(first, size):
                 yield file.readline().removesuffix(b"\n")
 
     def checkpoint(self) -> str:
@@ -215,7 +231,7 @@ class EvidenceLog:
                 return length
             file.seek(whole)
             torn = file.read()
-        for number in range(1, 10_000):
+        for number in itertools.count(1):
             aside = self._folder / f"torn-{number:04d}"
             try:
                 with aside.open("xb") as file:

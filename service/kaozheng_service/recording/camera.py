@@ -13,14 +13,19 @@ import structlog
 from kaozheng_vision.errors import VisionError
 from kaozheng_vision.failures import Failure, StreamError
 from kaozheng_vision.source import Source
+from sqlalchemy.exc import SQLAlchemyError
 
+from kaozheng_service.clock import now
 from kaozheng_service.config.sources import camera_source, stream_of
 from kaozheng_service.database import Take, Window
+from kaozheng_service.database_damage import is_damage
 from kaozheng_service.errors import ServiceError
 from kaozheng_service.ffmpeg import NO_AUDIO
+from kaozheng_service.recording.beginning import begin_run, has_footage, resume_run
 from kaozheng_service.recording.causes import Cause, storage_error
-from kaozheng_service.recording.gaps import Circumstances, Span, explain_gaps
-from kaozheng_service.recording.take import Outcome, Run, begin_run, has_footage, resume_run
+from kaozheng_service.recording.gaps import Circumstances, Span, Stop, explain_gaps
+from kaozheng_service.recording.take import Outcome, Run
+from kaozheng_service.redaction import redacted
 from kaozheng_service.station import Station
 
 logger = structlog.get_logger()
@@ -30,6 +35,8 @@ LONGEST_PAUSE_S = 8.0
 JITTER = 0.25
 # A take shorter than this does not prove the camera well again; the pause before the next one grows.
 STEADY_S = 10.0
+# What could not be signed is tried again so often: a look for a record that may be there reads up to 20,000 entries.
+SIGN_AGAIN_S = 5.0
 # A camera that changes its pictures' form, or its time, in so many short takes in turn does so always: it is recorded
 # as it is.
 _MOST_CHANGES = 3
@@ -59,7 +66,7 @@ class CameraKeeper:
         station: Station,
         window: Window,
         camera_id: str,
-        unwatched: Span | None,
+        absences: tuple[Span, ...],
         *,
         token: int | None = None,
     ) -> None:
@@ -67,9 +74,11 @@ class CameraKeeper:
         self.settled = False
         # Why nothing is recorded, as far as the last attempt or run told; None while all is well.
         self.trouble: tuple[Cause, str] | None = None
+        # Why what was recorded is not signed yet; "" while all is well.
+        self.unsigned = ""
         self._station = station
         self._window = window
-        self._unwatched = unwatched
+        self._absences = absences
         self._token = token
         self._overtaken = False
         self._folder = footage_folder(station, window, camera_id)
@@ -77,18 +86,20 @@ class CameraKeeper:
         self._tries = 0
         self._not_before = 0.0
         self._begun_at = 0.0
-        self._stopped: Cause | None = None
-        self._stop_detail = ""
+        self._stopped: Stop | None = None
         self._given_up = False
         self._audio_codec = "copy"
         self._changes = 0
         self._asked: Future[Source] | None = None
+        self._paced: Run | None = None
+        self._sign_at = 0.0
         self._runs = self._left_runs()
-        self._in_doubt = bool(self._runs) or self._folder.exists()
+        # Whether a gap may lack its record, and whether a record may be there that its row does not know of.
+        self._to_explain = self._in_doubt = bool(self._runs) or self._folder.exists()
 
     @property
     def run(self) -> Run | None:
-        """The run that is going on."""
+        """The run that is going on, or the newest that is not settled yet."""
         return self._runs[-1] if self._runs else None
 
     @property
@@ -100,23 +111,16 @@ class CameraKeeper:
         """Do what is due now. ``refusal`` is why no recorder may be started, if so."""
         if self.settled:
             return
-        added = False
-        for run in list(self._runs):
-            added = run.tick(present) or added
-            if run.outcome is not None:
-                self._runs.remove(run)
-                self._learn(run, run.outcome)
+        self._watch(present)
+        self._settle()
         if self._overtaken:  # what is missing is the new holder's to explain
             self.settled = not self._runs
             return
-        over = present >= self._window.ends_at or self._given_up
-        if added or self._in_doubt:
-            self._explain(over=False)
-        if self._runs:
+        # Evidence first: a run whose recorder is gone, and that cannot be settled yet, keeps no new one waiting.
+        if any(not run.ended for run in self._runs):
             return
-        if over:
-            self._explain(over=True)
-            self.settled = True
+        if present >= self._window.ends_at or self._given_up:
+            self.settled = not self._runs and self._explain(over=True)
         elif self._stopped is not None:
             return
         elif refusal is not None:
@@ -126,10 +130,64 @@ class CameraKeeper:
         elif time.monotonic() >= self._not_before:
             self._begin()
 
-    def stop(self, cause: Cause, *, for_good: bool, detail: str = "") -> None:
-        """End the recorder and start none; ``for_good`` settles the rest of the window as missing for ``cause``."""
-        self._stopped = cause
-        self._stop_detail = detail or "recording was stopped before the window ended"
+    def _watch(self, present: datetime) -> None:
+        """How the recorders fare; those that ended without any media are done with."""
+        for run in list(self._runs):
+            try:
+                run.watch(present)
+            except OSError as error:
+                self._not_signed(error)
+            if run.outcome is not None:
+                self._runs.remove(run)
+                self._learn(run, run.outcome)
+        newest = self.run
+        if newest is not None and newest.ended and newest.has_media and newest is not self._paced:
+            self._paced = newest
+            self._pace(newest)
+
+    def _settle(self) -> None:
+        """Sign what runs brought, the oldest first, and the gaps between them; what fails is tried again."""
+        if time.monotonic() < self._sign_at:
+            return
+        try:
+            for run in list(self._runs):
+                self._to_explain = run.settle() or self._to_explain
+                if run.outcome is not None:
+                    self._runs.remove(run)
+                    self._learn(run, run.outcome)
+        except Exception as error:  # noqa: BLE001 - whatever it is, the next recorder is begun all the same
+            self._not_signed(error)
+            return
+        if not self._to_explain or self._overtaken or self._explain(over=False):
+            self._signed()
+
+    def _not_signed(self, error: Exception) -> None:
+        """The log or the database cannot be written: told once, and tried again in a while."""
+        if is_damage(error):
+            raise error
+        self._sign_at = time.monotonic() + SIGN_AGAIN_S
+        said = redacted(f"{type(error).__name__}: {error}".splitlines()[0])
+        if said != self.unsigned:
+            logger.error(
+                "what was recorded cannot be signed yet; recording goes on, and it is tried again",
+                window=self._window.id,
+                camera=self.camera_id,
+                why=said,
+            )
+        self.unsigned = said
+
+    def _signed(self) -> None:
+        if self.unsigned:
+            logger.info("all that was recorded is signed", window=self._window.id, camera=self.camera_id)
+        self.unsigned = ""
+
+    def stop(self, cause: Cause, *, for_good: bool, detail: str = "", at: datetime | None = None) -> None:
+        """End the recorder and start none; ``for_good`` settles the rest of the window as missing for ``cause``.
+
+        ``at`` is when that was wanted; the moment of the first call where nobody knows.
+        """
+        at = at or (self._stopped.at if self._stopped is not None else now())
+        self._stopped = Stop(at, cause, detail or "recording was stopped before the window ended")
         self._given_up = for_good
         for run in self._runs:
             run.stop(cause)
@@ -170,7 +228,7 @@ class CameraKeeper:
         self._begun_at = time.monotonic()
 
     def _learn(self, run: Run, outcome: Outcome) -> None:
-        """How long to wait before the next run, and whether it must treat the audio otherwise."""
+        """Why a run ended; after one without media, how long to wait and whether to treat the audio otherwise."""
         if outcome.audio_unfit and self._audio_codec == "copy":
             logger.info(
                 "the camera's audio does not fit into MP4 and is recorded as AAC", camera=self.camera_id
@@ -184,11 +242,14 @@ class CameraKeeper:
                 if run.resumed:  # a service that is restarted over and over must not wait each time
                     self._not_before = 0.0
             return
-        self._audio_codec = run.intent.audio_codec
         if outcome.cause in set(Cause):
             self.trouble = (Cause(outcome.cause), outcome.detail)
+
+    def _pace(self, run: Run) -> None:
+        """How long to wait after a run that brought media, and how its sound is to be treated in the next."""
+        self._audio_codec = run.intent.audio_codec
         steady = time.monotonic() - self._begun_at >= STEADY_S
-        if outcome.cause in (Cause.STREAM_CHANGED, Cause.TIME_STAMPS_JUMPED):
+        if run.intent.stopping in (Cause.STREAM_CHANGED, Cause.TIME_STAMPS_JUMPED):
             self._changes = 1 if steady else self._changes + 1
             self._not_before = 0.0
         elif steady:
@@ -211,16 +272,24 @@ class CameraKeeper:
         self._tries += 1
         self._not_before = time.monotonic() + pause_s
 
-    def _explain(self, *, over: bool) -> None:
-        found = explain_gaps(
-            self._station,
-            self._window,
-            self.camera_id,
-            self._circumstances(),
-            over=over,
-            in_doubt=self._in_doubt,
-        )
-        self._in_doubt = False
+    def _explain(self, *, over: bool) -> bool:
+        """Sign the gaps that are final; False where that could not be done yet."""
+        if time.monotonic() < self._sign_at:
+            return False
+        try:
+            found = explain_gaps(
+                self._station,
+                self._window,
+                self.camera_id,
+                self._circumstances(),
+                over=over,
+                in_doubt=self._in_doubt,
+            )
+        except Exception as error:  # noqa: BLE001 - whatever it is, the next recorder is begun all the same
+            self._in_doubt = self._to_explain = True
+            self._not_signed(error)
+            return False
+        self._in_doubt = self._to_explain = False
         if found:
             self._failures.clear()
         for gap in found:
@@ -232,15 +301,16 @@ class CameraKeeper:
                 cause=gap.cause,
                 detail=gap.detail,
             )
+        return True
 
     def _circumstances(self) -> Circumstances:
         if self._failures:
             cause, detail = self._failures[-1]
             times = "1 attempt" if len(self._failures) == 1 else f"{len(self._failures)} attempts"
-            return Circumstances(self._unwatched, cause, f"{times} failed, the last: {detail}")
-        if self._stopped is not None:
-            return Circumstances(self._unwatched, self._stopped, self._stop_detail)
-        return Circumstances(self._unwatched)
+            return Circumstances(
+                self._absences, cause, f"{times} failed, the last: {detail}", stop=self._stopped
+            )
+        return Circumstances(self._absences, stop=self._stopped)
 
     def _left_runs(self) -> list[Run]:
         """Runs of an earlier process: its living recorder is adopted, what dead ones left is settled."""
@@ -261,15 +331,24 @@ class CameraKeeper:
         folders = self._take_folders()
         if not folders:
             return 1
-        number = int(folders[-1].name.rpartition("-")[2])
-        with self._station.sessions() as session:
-            is_take = session.get(Take, f"{self._window.id}/{self.camera_id}/{folders[-1].name}") is not None
+        newest = folders[-1]
+        number = int(newest.name.rpartition("-")[2])
         # Footage that no row knows of is never written over.
-        return number + 1 if is_take or has_footage(folders[-1]) else number
+        return number + 1 if has_footage(newest) or self._is_take(newest.name) else number
+
+    def _is_take(self, name: str) -> bool:
+        """Whether the database knows it; where that cannot be read the folders alone decide, for recording goes on."""
+        try:
+            with self._station.sessions() as session:
+                return session.get(Take, f"{self._window.id}/{self.camera_id}/{name}") is not None
+        except SQLAlchemyError as error:
+            self._not_signed(error)
+            return False
 
     def _take_folders(self) -> list[Path]:
         """Of exactly that name: a copy that somebody put beside them is not ours."""
-        return sorted(path for path in self._folder.glob("take-*") if _TAKE.fullmatch(path.name))
+        found = (path for path in self._folder.glob("take-*") if _TAKE.fullmatch(path.name))
+        return sorted(found, key=lambda path: int(path.name.rpartition("-")[2]))
 
     def _stream(self) -> Source | None:
         """What a recorder opens; None while an ONVIF device is still being asked for it."""

@@ -9,6 +9,7 @@ import contextlib
 import functools
 import os
 import signal
+import time
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -24,6 +25,9 @@ MASK = (
 
 
 _masks: set[int] = set()
+# All filters are asked at once, and so often that a round over many recorders does it once.
+_REAP_S = 1.0
+_reaped_at_s = -_REAP_S
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +87,10 @@ def poll(child: Child) -> Ended | None:
 
 def _reap_masks() -> None:
     """The filters beside recorders end with them, and must not stay as zombies."""
+    global _reaped_at_s
+    if time.monotonic() - _reaped_at_s < _REAP_S:
+        return
+    _reaped_at_s = time.monotonic()
     for pid in list(_masks):
         try:
             ended = os.waitpid(pid, os.WNOHANG)[0] == pid

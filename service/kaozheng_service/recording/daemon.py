@@ -22,6 +22,7 @@ from kaozheng_service.clock import from_text, now, to_text
 from kaozheng_service.database_damage import is_damage
 from kaozheng_service.errors import UserError
 from kaozheng_service.recording import backfill
+from kaozheng_service.recording.absences import note_absence
 from kaozheng_service.recording.causes import Cause
 from kaozheng_service.recording.durable import write_durably
 from kaozheng_service.recording.gaps import Span
@@ -71,7 +72,9 @@ class Daemon:
             )
         self._started_at = now()
         self._snapshot = Snapshot(time.monotonic(), 0.0, (), 0, False)
-        self._supervisor = Supervisor(self._station, unwatched=self._unwatched(self._started_at))
+        self._supervisor = Supervisor(
+            self._station, absences=note_absence(self._station.state, self._unwatched(self._started_at))
+        )
         self._scheduler = BackgroundScheduler(timezone=UTC)
         self._scheduler.add_job(
             self._tick,
@@ -213,6 +216,7 @@ class Daemon:
                     "flows": one.flows,
                     "silent_s": round(one.silent_s, 1) if one.silent_s is not None else None,
                     "cause": one.cause or None,
+                    "unsigned": one.unsigned or None,
                 }
                 for one in self._snapshot.cameras
             ],

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import time
 from collections.abc import Callable
 from dataclasses import replace
@@ -14,11 +13,12 @@ from kaozheng_vision.source import Source
 
 from kaozheng_service.clock import now
 from kaozheng_service.ffmpeg import SEGMENT_LIST, playback_command
-from kaozheng_service.recording.child import Ended, find_by_argument, poll, send, spawn
+from kaozheng_service.recording.child import Ended, find_by_argument, poll, spawn
 from kaozheng_service.recording.durable import sync_folder
+from kaozheng_service.recording.ending import ERRORS, PATIENCE_S, Escalation, last_words
 from kaozheng_service.recording.intent import Intent, read_intent, write_intent
 from kaozheng_service.recording.segments import numbered
-from kaozheng_service.recording.take import ERRORS, ERRORS_READ_BYTES, ESCALATION, OWN_TAIL_S, PATIENCE_S
+from kaozheng_service.recording.take import OWN_TAIL_S
 from kaozheng_service.recording.timing import rounded
 from kaozheng_service.station import Station
 
@@ -40,8 +40,7 @@ class Fetch:
         self._silence_limit_s = 2 * silence_s + PATIENCE_S
         self._bytes = -1
         self._heard_at = time.monotonic()
-        self._signals = 0
-        self._signalled_at = 0.0
+        self._escalation = Escalation()
 
     def tick(self) -> bool:
         """Whether it is over; the settling of its files is another's."""
@@ -67,22 +66,11 @@ class Fetch:
 
     def errors(self) -> str:
         """The end of what ffmpeg said, without login data."""
-        try:
-            with (self.folder / ERRORS).open("rb") as file:
-                file.seek(max(os.fstat(file.fileno()).st_size - ERRORS_READ_BYTES, 0))
-                return self._mask(file.read().decode("utf-8", errors="replace"))
-        except OSError:
-            return ""
+        return last_words(self.folder, self._mask)
 
     def _escalate(self) -> None:
-        child = self.intent.child
-        if self.intent.stopping is None or self.ended is not None or child is None:
-            return
-        if self._signals and time.monotonic() - self._signalled_at < PATIENCE_S:
-            return
-        send(child, ESCALATION[min(self._signals, len(ESCALATION) - 1)])
-        self._signals += 1
-        self._signalled_at = time.monotonic()
+        if self.intent.stopping is not None and self.ended is None and self.intent.child is not None:
+            self._escalation.press(self.intent.child)
 
 
 def begin_fetch(

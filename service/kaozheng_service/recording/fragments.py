@@ -6,7 +6,6 @@ A recorder's file is looked at every second or two; demuxing it each time would 
 from __future__ import annotations
 
 import io
-import os
 import struct
 from dataclasses import dataclass
 from pathlib import Path
@@ -94,7 +93,7 @@ class FragmentReader:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self._offset = 0
+        self._offset = self._size = 0
         self._fragments = 0
         self._timescale = 0
         self.track = 0
@@ -112,10 +111,12 @@ class FragmentReader:
 
     def read(self) -> Progress:
         """Raises OSError where there is no such file."""
-        with self.path.open("rb") as file:
-            found = os.fstat(file.fileno())
-            while self._take_next(file, found.st_size):
-                pass
+        found = self.path.stat()
+        if found.st_size != self._size:
+            with self.path.open("rb") as file:
+                while self._take_next(file, found.st_size):
+                    pass
+            self._size = found.st_size
         # A fragment's own last duration may be anything; the next one's begin will tell.
         last = min(self._end - self._last, 2 * self._usual) or self._usual
         media = (self._last + last - (self._first or 0)) / self._timescale if self._timescale else 0.0

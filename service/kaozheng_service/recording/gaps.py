@@ -37,16 +37,26 @@ class Span:
 
 
 @dataclass(frozen=True, slots=True)
+class Stop:
+    """From ``at`` on nothing was to be recorded any more."""
+
+    at: datetime
+    cause: Cause
+    detail: str
+
+
+@dataclass(frozen=True, slots=True)
 class Circumstances:
     """What the supervisor knows beside the takes.
 
-    ``unwatched`` is when no supervisor ran before this one; ``cause`` and ``detail`` tell why no
-    recorder could be started since the last picture.
+    ``absences`` are when no supervisor ran; ``cause`` and ``detail`` tell why no recorder could be started since the
+    last picture.
     """
 
-    unwatched: Span | None = None
+    absences: tuple[Span, ...] = ()
     cause: Cause | None = None
     detail: str = ""
+    stop: Stop | None = None
 
 
 def explain_gaps(
@@ -86,18 +96,18 @@ def explain_gaps(
         final = over or any(row.starts_at >= hole.ends_at for row in segments)
         if not final or hole.seconds < (EDGE_S if at_edge else BETWEEN_TAKES_S):
             continue
-        cause, detail = _cause(hole, takes, segments, circumstances)
-        found.append(
+        found += [
             Gap(
                 window_id=window.id,
                 room_id=window.room_id,
                 camera_id=camera_id,
-                starts_at=rounded(hole.starts_at),
-                ends_at=rounded(hole.ends_at),
+                starts_at=rounded(part.starts_at),
+                ends_at=rounded(part.ends_at),
                 cause=cause.value,
                 detail=detail,
             )
-        )
+            for part, cause, detail in _parts(hole, takes, segments, circumstances)
+        ]
     if found:
         with station.sessions.begin() as session:
             session.add_all(found)
@@ -154,16 +164,34 @@ def log_gaps(station: Station, window_id: str, camera_id: str, *, in_doubt: bool
             session.commit()
 
 
+def _parts(
+    hole: Span, takes: Sequence[Take], segments: Sequence[Segment], circumstances: Circumstances
+) -> list[tuple[Span, Cause, str]]:
+    """The hole with its first cause; what of it lies after a stop is for the stop alone."""
+    cause, detail = _cause(hole, takes, segments, circumstances)
+    stop = circumstances.stop
+    if stop is None or (hole.ends_at - stop.at).total_seconds() < BETWEEN_TAKES_S:
+        return [(hole, cause, detail)]
+    if (stop.at - hole.starts_at).total_seconds() < BETWEEN_TAKES_S or cause == stop.cause:
+        return [(hole, stop.cause, stop.detail)]
+    at = rounded(stop.at)
+    return [
+        (Span(hole.starts_at, at), cause, detail),
+        (Span(at, hole.ends_at), stop.cause, stop.detail),
+    ]
+
+
 def _cause(
     hole: Span, takes: Sequence[Take], segments: Sequence[Segment], circumstances: Circumstances
 ) -> tuple[Cause, str]:
     """How the take before it ended; without one, why none could begin."""
-    unwatched = circumstances.unwatched
-    alone = unwatched is not None and unwatched.starts_at <= hole.starts_at < unwatched.ends_at
-    away = (
-        f"the service did not run until {to_text(unwatched.ends_at)}"
-        if alone and unwatched is not None
-        else ""
+    absences = _joined(circumstances.absences, hole)
+    alone = any(one.starts_at <= hole.starts_at for one in absences)
+    away = "; ".join(
+        f"the service did not run until {to_text(one.ends_at)}"
+        if one.starts_at <= hole.starts_at
+        else f"the service did not run from {to_text(one.starts_at)} until {to_text(one.ends_at)}"
+        for one in absences
     )
     tried = circumstances.detail
     before = _take_before(hole, takes, segments)
@@ -175,8 +203,23 @@ def _cause(
     if alone:
         return Cause.SERVICE_NOT_RUNNING, "; ".join(part for part in (away, tried) if part)
     if circumstances.cause is not None:
-        return circumstances.cause, tried
+        return circumstances.cause, "; ".join(part for part in (away, tried) if part)
+    if not any(row.starts_at >= hole.ends_at for row in segments):
+        return Cause.UNKNOWN, "; ".join(part for part in ("no picture came", away) if part)
     return Cause.LATE_START, f"the first picture came {hole.seconds:.1f} s after the window had begun"
+
+
+def _joined(absences: Sequence[Span], hole: Span) -> list[Span]:
+    """The absences that touch the hole, in order; those that overlap are one."""
+    found: list[Span] = []
+    for one in sorted(absences, key=lambda one: one.starts_at):
+        if one.ends_at <= hole.starts_at or one.starts_at >= hole.ends_at:
+            continue
+        if found and one.starts_at <= found[-1].ends_at:
+            found[-1] = Span(found[-1].starts_at, max(found[-1].ends_at, one.ends_at))
+        else:
+            found.append(one)
+    return found
 
 
 def _take_before(hole: Span, takes: Sequence[Take], segments: Sequence[Segment]) -> Take | None:

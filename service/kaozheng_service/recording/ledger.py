@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-import json
+import re
 
+from kaozheng_service.evidence.canonical import canonical
 from kaozheng_service.evidence.log import EvidenceLog
 from kaozheng_service.evidence.records import Record
 
@@ -11,6 +12,8 @@ from kaozheng_service.evidence.records import Record
 _SEARCHED = 20_000
 # A failure between a record and the note of its leaf, in a process that lives on, is tried again within a round or two.
 _RECENT = 32
+# Within text quotes are escaped, so that only the field itself reads so.
+_AT = re.compile(rb'"at":"([^"]*)"')
 
 
 def append_once(log: EvidenceLog, record: Record, *, in_doubt: bool) -> int:
@@ -20,13 +23,11 @@ def append_once(log: EvidenceLog, record: Record, *, in_doubt: bool) -> int:
     ----------
     in_doubt : a process may have died between the record and the note of its leaf: look for it first
     """
-    wanted, size = _content(record.to_json()), log.size
-    for index in range(size - 1, max(size - (_SEARCHED if in_doubt else _RECENT), 0) - 1, -1):
-        if _content(json.loads(log.entry(index))) == wanted:
+    line = canonical(record.to_json())
+    # All but the moment of writing it down, which is as long in each; entries are canonical, so bytes tell.
+    at = _AT.search(line)
+    before, after = (line[: at.start(1)], line[at.end(1) :]) if at is not None else (line, b"")
+    for index, entry in log.newest(_SEARCHED if in_doubt else _RECENT):
+        if len(entry) == len(line) and entry.startswith(before) and entry.endswith(after):
             return index
     return log.append(record)
-
-
-def _content(body: dict[str, object]) -> dict[str, object]:
-    """All but the moment of writing it down."""
-    return {name: value for name, value in body.items() if name != "at"}

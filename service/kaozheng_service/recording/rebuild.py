@@ -1,4 +1,4 @@
-"""The database made anew from the signed log: the log is what counts, the rows are how it is found quickly.
+"""Rows made anew from records of the signed log, one kind at a time; ``catching_up.py`` says when.
 
 A record tells all that its row does, but for what never was evidence: messages of alarms, how far a backfill has come,
 and the full results of inspections, which stand in files of their own.
@@ -6,15 +6,13 @@ and the full results of inspections, which stand in files of their own.
 
 from __future__ import annotations
 
-import hashlib
-import json
 from collections.abc import Callable
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-import structlog
-from sqlalchemy import func, select
-from sqlalchemy.orm import Session
+from sqlalchemy import ColumnElement, func, select
+from sqlalchemy.orm import InstrumentedAttribute, Session
 
 from kaozheng_service.clock import from_text
 from kaozheng_service.database import (
@@ -30,54 +28,12 @@ from kaozheng_service.database import (
     Take,
     Window,
 )
-from kaozheng_service.evidence.canonical import canonical
 from kaozheng_service.recording.camera import footage_folder
 from kaozheng_service.recording.media import read_facts
 from kaozheng_service.station import Station
 
-logger = structlog.get_logger()
-
 Body = dict[str, Any]
 _DATED = ("run", "step_s", "boot", "boot_s", "clock", "clock_error_s", "first_pts_s", "last_pts_s")
-_FLUSH_EVERY = 2000
-
-
-def rebuild_if_empty(station: Station) -> int:
-    """Fill a database without windows from a log that has some; returns how many records became rows.
-
-    Two processes that do it at once do it once: all rows come in one transaction.
-    """
-    with station.sessions() as session:
-        if station.log.size == 0 or _has_rows(session):
-            return 0
-    rows = 0
-    seen: set[bytes] = set()
-    with station.sessions.begin() as session:
-        session.connection().exec_driver_sql("BEGIN IMMEDIATE")
-        if _has_rows(session):
-            return 0
-        for leaf, entry in enumerate(station.log.entries()):
-            body = json.loads(entry)
-            make = _ROWS.get(body["kind"])
-            content = hashlib.sha256(canonical(body | {"at": ""})).digest()
-            # Signed twice, after a failure between record and row: one row has one record.
-            if make is None or content in seen:
-                continue
-            seen.add(content)
-            make(station, session, body, leaf)
-            rows += 1
-            if rows % _FLUSH_EVERY == 0:
-                session.flush()
-                session.expire_all()
-    if rows:
-        logger.warning("the database was made anew from the signed log", records=rows)
-    return rows
-
-
-def _has_rows(session: Session) -> bool:
-    return any(
-        session.scalar(select(func.count()).select_from(kind)) for kind in (Window, Alarm, Mark, Reference)
-    )
 
 
 def _window(station: Station, session: Session, body: Body, leaf: int) -> None:
@@ -162,7 +118,7 @@ def _segment(station: Station, session: Session, body: Body, leaf: int) -> None:
 
 
 def _gap(_station: Station, session: Session, body: Body, leaf: int) -> None:
-    session.add(Gap(**_span(body), cause=body["cause"], detail=body["detail"], leaf=leaf))
+    session.add(Gap(**span(body), cause=body["cause"], detail=body["detail"], leaf=leaf))
 
 
 def _mark(_station: Station, session: Session, body: Body, leaf: int) -> None:
@@ -191,7 +147,7 @@ def _alarm_cleared(_station: Station, session: Session, body: Body, leaf: int) -
             Alarm.room_id == body["room"],
             Alarm.camera_id == body["camera"],
             Alarm.kind == body["alarm"],
-            Alarm.raised_at == from_text(body["raised_at"]),
+            same(Alarm.raised_at, from_text(body["raised_at"])),
         )
     ).first()
     if found is not None:
@@ -200,7 +156,6 @@ def _alarm_cleared(_station: Station, session: Session, body: Body, leaf: int) -
 
 
 def _reference(_station: Station, session: Session, body: Body, leaf: int) -> None:
-    path = Path("references") / body["room"] / body["camera"] / f"{body['inspection']}-{body['light']}.png"
     session.add(
         Reference(
             room_id=body["room"],
@@ -208,11 +163,16 @@ def _reference(_station: Station, session: Session, body: Body, leaf: int) -> No
             light=body["light"],
             at=from_text(body["at"]),
             inspection_id=body["inspection"],
-            path=path.as_posix(),
+            path=reference_path(body),
             sha256=body["sha256"],
             leaf=leaf,
         )
     )
+
+
+def reference_path(body: Body) -> str:
+    """Where an accepted view lies, from the state folder on."""
+    return f"references/{body['room']}/{body['camera']}/{body['inspection']}-{body['light']}.png"
 
 
 def _backfill(station: Station, session: Session, body: Body, leaf: int) -> None:
@@ -251,7 +211,7 @@ def _backfill_closed(_station: Station, session: Session, body: Body, leaf: int)
 
 def _healed(_station: Station, session: Session, body: Body, leaf: int) -> None:
     gap_id = _gap_id(session, body["gap"])
-    session.add(Healing(**_span(body), gap_id=gap_id, gap=body["gap"], take_id=body["take"], leaf=leaf))
+    session.add(Healing(**span(body), gap_id=gap_id, gap=body["gap"], take_id=body["take"], leaf=leaf))
 
 
 def _gap_id(session: Session, leaf: int) -> int:
@@ -259,7 +219,15 @@ def _gap_id(session: Session, leaf: int) -> int:
     return session.scalars(select(Gap.id).where(Gap.leaf == leaf)).one()
 
 
-def _span(body: Body) -> Body:
+def same(column: InstrumentedAttribute[Any], value: Any) -> ColumnElement[bool]:
+    """That a column holds what a record says, whose times are cut to the millisecond; an alarm's row is not."""
+    if isinstance(value, datetime):
+        return column.between(value, value + timedelta(microseconds=999))
+    return column.is_(None) if value is None else column == value
+
+
+def span(body: Body) -> Body:
+    """The columns of a row that is about a part of one camera's window."""
     return {
         "window_id": body["window"],
         "room_id": body["room"],
@@ -300,7 +268,7 @@ def _folder(station: Station, session: Session, body: Body) -> str:
     return (folder / name).relative_to(station.archive).as_posix()
 
 
-_ROWS: dict[str, Callable[[Station, Session, Body, int], None]] = {
+ROWS: dict[str, Callable[[Station, Session, Body, int], None]] = {
     "window.expected": _window,
     "window.cancelled": _window_cancelled,
     "window.closed": _window_closed,

@@ -16,7 +16,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from kaozheng_service.clock import now
-from kaozheng_service.database import Gap, Segment, Take
+from kaozheng_service.database import Gap, Segment, Take, Window
 from kaozheng_service.evidence.records import SegmentRecorded
 from kaozheng_service.ffmpeg import SEGMENT_LIST
 from kaozheng_service.machine_clock import clock_offset_s, clock_state
@@ -104,6 +104,8 @@ def _add(
 ) -> Segment:
     found = path.stat()
     digest = sha256(path)
+    # Seen growing since our clock was set, so dated by the clock as it is now.
+    redated = number in clock.seen() and abs(clock_step_s) >= HOLE_S
     # A file that the next one followed was last written when its last frame was over; one cut off, whenever.
     if not cut_off:
         clock.observe(number, found.st_mtime, facts.duration_s, facts.missing_s)
@@ -158,6 +160,8 @@ def _add(
         )
         session.add(segment)
         session.add_all(_gaps(take, segment, before, facts, step_s, clock_step_s))
+        if before is None and redated:
+            session.add_all(_set_before_first(session, take, segment, clock_step_s))
     if step_s:
         logger.warning("a new time run begins", take=take.id, segment=number, step_s=round(step_s, 3))
     return segment
@@ -206,6 +210,16 @@ def _gaps(
             gap_row(take, begin, end, Cause.FRAMES_MISSING, f"no picture inside segment {segment.number}")
         )
     return gaps
+
+
+def _set_before_first(session: Session, take: Take, first: Segment, clock_step_s: float) -> list[Gap]:
+    """The time that our clock was set forward over while the take's first file was being written."""
+    window = session.get_one(Window, take.window_id)
+    begins = max(first.starts_at - timedelta(seconds=clock_step_s), window.starts_at)
+    ends = min(first.starts_at, window.ends_at)
+    if (ends - begins).total_seconds() < HOLE_S:
+        return []
+    return [gap_row(take, begins, ends, Cause.CLOCK_STEP, f"our clock was set by {clock_step_s:+.1f} s")]
 
 
 def _before(session: Session, take: Take, number: int) -> Segment | None:

@@ -41,6 +41,8 @@ VOID_KEPT = timedelta(days=30)
 # For exams that begin so soon nobody can make room in time: activities that run are stopped for them.
 EXAMS_AHEAD = timedelta(days=1)
 SPACE_S = 10.0
+# What a process stored and did not live to sign is looked for so often.
+SETTLE_S = 5.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +60,8 @@ class CameraState:
 class CameraHealth:
     """Whether a camera of a window in our care is being recorded. ``silent_s`` is None where no recorder runs.
 
-    ``cause`` and ``detail`` tell why not, as far as it is known; ``stopped`` that an operator wanted it so.
+    ``cause`` and ``detail`` tell why not, as far as it is known; ``stopped`` that an operator wanted it so;
+    ``unsigned`` why what was recorded has no record in the log yet, "" where all has.
     """
 
     window: str
@@ -71,6 +74,7 @@ class CameraHealth:
     cause: str
     detail: str
     stopped: bool
+    unsigned: str = ""
 
 
 class Supervisor:
@@ -79,13 +83,13 @@ class Supervisor:
     Parameters
     ----------
     only : the id of the one window to care for; None for all that no other process cares for
-    unwatched : when no supervisor ran, if known, to explain what is missing from then
+    absences : when no supervisor ran, as far as known, to explain what is missing from then
     """
 
-    def __init__(self, station: Station, *, only: str | None = None, unwatched: Span | None = None) -> None:
+    def __init__(self, station: Station, *, only: str | None = None, absences: tuple[Span, ...] = ()) -> None:
         self._station = station
         self._only = only
-        self._unwatched = unwatched
+        self._absences = absences
         self._leases: dict[str, Lease] = {}
         self._node = node_of(station.state)
         self._tokens: dict[str, int] = {}
@@ -93,18 +97,20 @@ class Supervisor:
         self._keepers: dict[str, tuple[Window, list[CameraKeeper]]] = {}
         self._disk_was_low = False
         self._space_at_s = -SPACE_S
+        self._settled_at_s = -math.inf
         self._stopping: tuple[Cause, bool] | None = None
 
     def tick(self) -> None:
         """Make it so. One camera's fault never keeps the others from being recorded."""
         present = now()
+        self._settle_windows()
         try:
-            settle_windows(self._station)
-        except Exception:
-            logger.exception("windows are not signed yet; the next tick tries again")
-        self._take_over(present)
-        self._renew_holds()
-        self._heed_cancellations()
+            self._take_over(present)
+            self._renew_holds()
+        finally:  # a database that cannot be read ends no recording that has begun
+            self._keep(present)
+
+    def _keep(self, present: datetime) -> None:
         low = self.disk_is_low()
         if low:
             self._make_room_for_exams(present)
@@ -122,7 +128,23 @@ class Supervisor:
                         raise
                     logger.exception("keeping a camera failed", window=window.id, camera=keeper.camera_id)
             if all(keeper.settled for keeper in keepers):
-                self._close(window)
+                try:
+                    self._close(window)
+                except Exception as error:
+                    if is_damage(error):
+                        raise
+                    logger.exception(
+                        "a window is not closed yet; the next tick tries again", window=window.id
+                    )
+
+    def _settle_windows(self) -> None:
+        if time.monotonic() - self._settled_at_s < SETTLE_S:
+            return
+        try:
+            settle_windows(self._station)
+            self._settled_at_s = time.monotonic()
+        except Exception:
+            logger.exception("windows are not signed yet; the next tick tries again")
 
     def _renew_holds(self) -> None:
         """Hold our windows longer; one that another node has taken over is let go once its takes are closed."""
@@ -195,7 +217,7 @@ class Supervisor:
                 run = keeper.run
                 flows = run is not None and run.flows
                 cause, detail = ("", "") if flows or keeper.trouble is None else keeper.trouble
-                if run is not None and run.take_id is not None and not flows:
+                if run is not None and run.has_media and not run.ended and not flows:
                     cause, detail = Cause.STALLED, ""
                 found.append(
                     CameraHealth(
@@ -205,10 +227,11 @@ class Supervisor:
                         starts_at=window.starts_at,
                         ends_at=window.ends_at,
                         flows=flows,
-                        silent_s=run.silent_s if run is not None else None,
+                        silent_s=run.silent_s if run is not None and not run.ended else None,
                         cause=str(cause),
                         detail=detail,
                         stopped=keeper.is_stopped,
+                        unsigned=keeper.unsigned,
                     )
                 )
         return found
@@ -268,7 +291,7 @@ class Supervisor:
                 keeper.stop(Cause.DISK_FULL, for_good=True, detail=detail)
 
     def _take_over(self, present: datetime) -> None:
-        """Take care of every window that is due and not closed, if no other process does."""
+        """Take care of every window that is due and not closed, if no other process does; heed what was cancelled."""
         query = select(Window).where(
             Window.closed_leaf.is_(None),
             Window.starts_at <= present + timedelta(seconds=LEAD_S),
@@ -278,9 +301,13 @@ class Supervisor:
         if self._only is not None:
             query = query.where(Window.id == self._only)
         with self._station.sessions() as session:
+            rows = session.scalars(query.order_by(Window.starts_at)).all()
+            for row in rows:
+                if row.id in self._keepers and row.cancelled_leaf is not None:
+                    self._stop_cancelled(row)
             due = [
                 window
-                for window in session.scalars(query.order_by(Window.starts_at))
+                for window in rows
                 if window.id not in self._keepers and not self._is_nothing(window) and self.lease(window.id)
             ]
             for window in due:
@@ -292,7 +319,7 @@ class Supervisor:
             try:
                 keepers = [
                     CameraKeeper(
-                        self._station, window, camera, self._unwatched, token=self._tokens.get(window.id)
+                        self._station, window, camera, self._absences, token=self._tokens.get(window.id)
                     )
                     for camera in window.cameras
                 ]
@@ -304,6 +331,8 @@ class Supervisor:
                 continue
             logger.info("window", window=window.id, cameras=window.camera_ids)
             self._keepers[window.id] = (window, keepers)
+            if window.cancelled_leaf is not None:
+                self._stop_cancelled(window)
 
     def _is_nothing(self, window: Window) -> bool:
         """Whether it was cancelled before it began, and no recorder of it had been started ahead of time."""
@@ -311,25 +340,15 @@ class Supervisor:
             footage_folder(self._station, window, camera).exists() for camera in window.cameras
         )
 
-    def _heed_cancellations(self) -> None:
-        """End the recorders of windows that were cancelled meanwhile; what is missing of them is settled as stopped."""
-        if not self._keepers:
-            return
-        with self._station.sessions() as session:
-            cancelled = session.scalars(
-                select(Window).where(
-                    Window.id.in_(list(self._keepers)),
-                    Window.cancelled_leaf.is_not(None),
-                    Window.closed_leaf.is_(None),
-                )
-            ).all()
-        for row in cancelled:
-            for keeper in self._keepers[row.id][1]:
-                keeper.stop(
-                    Cause.STOPPED_BY_OPERATOR,
-                    for_good=True,
-                    detail=f"the window was cancelled: {row.cancel_reason}",
-                )
+    def _stop_cancelled(self, row: Window) -> None:
+        """End the window's recorders; what is missing of it is settled as stopped."""
+        for keeper in self._keepers[row.id][1]:
+            keeper.stop(
+                Cause.STOPPED_BY_OPERATOR,
+                for_good=True,
+                detail=f"the window was cancelled: {row.cancel_reason}",
+                at=row.cancelled_at,
+            )
 
     def _close(self, window: Window) -> None:
         with self._station.sessions() as session:
@@ -348,9 +367,7 @@ class Supervisor:
                         select(Take.camera_id, func.count())
                         .where(Take.window_id == row.id)
                         .group_by(Take.camera_id)
-                    )
-                    .tuples()
-                    .all()
+                    ).all()
                 ),
                 gaps=dict.fromkeys(row.cameras, 0)
                 | dict(
@@ -358,9 +375,7 @@ class Supervisor:
                         select(Gap.camera_id, func.count())
                         .where(Gap.window_id == row.id)
                         .group_by(Gap.camera_id)
-                    )
-                    .tuples()
-                    .all()
+                    ).all()
                 ),
             )
             row.closed_leaf = append_once(self._station.log, record, in_doubt=True)

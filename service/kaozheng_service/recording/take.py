@@ -6,9 +6,6 @@ leaves its folder to the next.
 
 from __future__ import annotations
 
-import contextlib
-import os
-import signal
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -17,13 +14,11 @@ from pathlib import Path
 from typing import Any
 
 import structlog
-from kaozheng_vision.source import Source
 from sqlalchemy import func, select
 
 from kaozheng_service.clock import now
 from kaozheng_service.database import Segment, Take, Window
 from kaozheng_service.evidence.records import TakeClosed, TakeOpened
-from kaozheng_service.ffmpeg import SEGMENT_LIST, recording_command
 from kaozheng_service.machine_clock import clock_offset_s
 from kaozheng_service.recording.causes import (
     WINDOW_ENDED,
@@ -32,10 +27,11 @@ from kaozheng_service.recording.causes import (
     end_of_stream,
     failure_to_open,
 )
-from kaozheng_service.recording.child import Ended, boot_id, find_by_argument, poll, send, spawn
-from kaozheng_service.recording.durable import sync_file, sync_folder
+from kaozheng_service.recording.child import Ended, boot_id, poll
+from kaozheng_service.recording.durable import sync_file
+from kaozheng_service.recording.ending import PATIENCE_S, Escalation, last_words
 from kaozheng_service.recording.fragments import FragmentReader
-from kaozheng_service.recording.intent import Intent, read_intent, write_intent
+from kaozheng_service.recording.intent import Intent, write_intent
 from kaozheng_service.recording.ledger import append_once
 from kaozheng_service.recording.segments import close_files, numbered
 from kaozheng_service.recording.timing import HOLE_S, ArrivalClock, rounded
@@ -43,16 +39,11 @@ from kaozheng_service.station import Station
 
 logger = structlog.get_logger()
 
-ERRORS = "ffmpeg.log"
-ERRORS_READ_BYTES = 8192
 # A growing file is synced this often: what a power cut takes, beside the group of pictures in the air.
 SYNC_S = 2.0
 # Media time by which the recorder outlasts its window before we end it, and before it ends by itself.
 TAIL_S = 1.0
 OWN_TAIL_S = 3.0
-# ffmpeg wrote its last fragment 0.13 s after SIGINT; SIGTERM is the same to it, so then SIGKILL, after so long.
-PATIENCE_S = 2.0
-ESCALATION = (signal.SIGINT, signal.SIGKILL)
 # A group of pictures is rarely longer; footage that did not grow for so long, or for two of the longest, is none.
 FLOW_S = 5.0
 # NTP slews below this in any tick; what is more was set.
@@ -67,95 +58,6 @@ class Outcome:
     cause: str
     detail: str
     audio_unfit: bool = False
-
-
-def begin_run(
-    station: Station,
-    window: Window,
-    source: Source,
-    folder: Path,
-    number: int,
-    *,
-    offset_s: float,
-    audio_codec: str,
-    token: int | None = None,
-    begins_anew: bool = True,
-) -> Run:
-    """Start a recorder into ``folder``.
-
-    Raises
-    ------
-    ServiceError : it cannot be started
-    OSError : the folder cannot be written
-    """
-    present = now()
-    folder.mkdir(parents=True, exist_ok=True)
-    for left in (folder / "open-00001.mp4", folder / SEGMENT_LIST):
-        left.unlink(missing_ok=True)  # an attempt's header, without a frame
-    sync_folder(folder.parent)
-    intent = Intent(
-        window=window.id,
-        camera=folder.parent.parent.name,
-        number=number,
-        planned_end=window.ends_at,
-        spawned_at=rounded(present),
-        clock_offset_s=clock_offset_s(),
-        audio_codec=audio_codec,
-        token=token,
-    )
-    write_intent(folder, intent)
-    command = recording_command(
-        source,
-        folder,
-        segment_s=station.site.recording.segment_s,
-        offset_s=offset_s,
-        length_s=(window.ends_at - present).total_seconds() + OWN_TAIL_S,
-        silence_s=station.site.recording.silence_s,
-        audio_codec=audio_codec,
-    )
-    child = spawn(command, folder / ERRORS, masked=source.has_secrets)
-    intent = replace(intent, child=child)
-    try:
-        write_intent(folder, intent)
-    except BaseException:  # a recorder that nobody knows of would write beside the next one
-        send(child, signal.SIGKILL)
-        with contextlib.suppress(ChildProcessError):
-            os.waitpid(child.pid, 0)
-        raise
-    return Run(station, window, folder, intent, source.mask, in_doubt=False, begins_anew=begins_anew)
-
-
-def resume_run(station: Station, window: Window, folder: Path, mask: Callable[[str], str]) -> Run | None:
-    """Take up a run that an earlier process began: adopt its recorder, or settle what a dead one left. None where that
-    process died before it started one.
-    """
-    number = int(folder.name.rpartition("-")[2])
-    intent = read_intent(folder)
-    if intent is None:
-        logger.warning("take.json is missing or torn; its footage is closed without it", folder=str(folder))
-        intent = Intent(
-            window=window.id,
-            camera=folder.parent.parent.name,
-            number=number,
-            planned_end=window.ends_at,
-            spawned_at=window.starts_at,
-            clock_offset_s=clock_offset_s(),
-            audio_codec="copy",
-        )
-    if intent.child is None:
-        found = find_by_argument(str(folder / SEGMENT_LIST))
-        if found is None and not any(folder.glob("*.mp4")):
-            return None
-        intent = replace(intent, child=found)
-        write_intent(folder, intent)
-    return Run(station, window, folder, intent, mask, in_doubt=True)
-
-
-def has_footage(folder: Path) -> bool:
-    """Whether a folder holds more than an attempt's header without a frame."""
-    if numbered(folder, "seg") or numbered(folder, "damaged"):
-        return True
-    return any(FragmentReader(path).read().fragments for _, path in numbered(folder, "open"))
 
 
 class Run:
@@ -195,13 +97,24 @@ class Run:
         self._form = ""
         self._begins_anew = begins_anew
         self._synced_at = 0.0
-        self._signals = 0
-        self._signalled_at = 0.0
+        self._has_media = False
+        # Whether all was seen of it that there will ever be.
+        self._watched_end = False
+        self._escalation = Escalation()
 
     @property
     def take_id(self) -> str | None:
-        """None until media has come."""
+        """None until media has come, and its row could be written."""
         return self._take.id if self._take is not None else None
+
+    @property
+    def ended(self) -> bool:
+        """Whether its recorder is gone; what it left may still have to be settled."""
+        return self._ended is not None
+
+    @property
+    def has_media(self) -> bool:
+        return self._has_media
 
     @property
     def silent_s(self) -> float:
@@ -211,62 +124,81 @@ class Run:
     @property
     def flows(self) -> bool:
         """Whether media comes as it should: a group of pictures at a time."""
-        return self._take is not None and self.silent_s <= max(FLOW_S, 2 * self._longest_group_s)
+        return self._has_media and not self.ended and self.silent_s <= max(FLOW_S, 2 * self._longest_group_s)
 
-    def tick(self, present: datetime) -> bool:
-        """Do what is due; whether new segments were closed."""
-        if self._ended is None:
-            self._ended = poll(self.intent.child) if self.intent.child is not None else Ended(None)
-        self._watch_clock()
-        self._look()
+    def watch(self, present: datetime) -> None:
+        """See how the recorder fares, and end it where it must end; needs neither database nor log."""
+        if self._watched_end:
+            return
+        self._ended = self._ended or (
+            poll(self.intent.child) if self.intent.child is not None else Ended(None)
+        )
+        was_set = self._watch_clock()
+        self._look(dates=not was_set)
+        self._watched_end = self.ended
+        if self.ended:
+            if not self._has_media:
+                errors = last_words(self._folder, self._mask)
+                cause, detail = self._why_stopped() or failure_to_open(errors)
+                self.outcome = Outcome(False, str(cause), detail, audio_cannot_be_copied(errors))
+            return
+        if present >= self._window.ends_at + timedelta(seconds=TAIL_S):
+            self.stop(WINDOW_ENDED)
+        elif self._silent_s > self._silence_limit_s():
+            self.stop(Cause.STALLED)
+        if self.intent.stopping is not None and self.intent.child is not None:
+            self._escalation.press(self.intent.child)
+
+    def settle(self) -> bool:
+        """Give what the recorder has finished its rows and records, and the run its outcome once it is over.
+
+        Returns whether new segments were closed. What fails can be tried again.
+        """
+        try:
+            return self._settle()
+        except BaseException:
+            self._in_doubt = True  # a record may be in the log without its row knowing
+            raise
+
+    def stop(self, cause: str) -> None:
+        """Have the recorder end; several ticks later it has."""
+        if self.intent.stopping is None and not self.ended:
+            self._note(stopping=str(cause))
+
+    def _settle(self) -> bool:
         added = False
-        self._has_finished = self._has_finished or self._ended is not None
+        if self._take is None and self._has_media:
+            self._take = self._open_take()
+        self._has_finished = self._has_finished or self._watched_end
         if self._take is not None and self._has_finished:
+            dated = self._clock.seen()
             segments = close_files(
                 self._station,
                 self._take,
                 self._clock,
-                ended=self._ended is not None,
+                ended=self._watched_end,
                 clock_step_s=self.intent.clock_step_s,
                 same_boot=self.intent.child is None or self.intent.child.boot == boot_id(),
                 in_doubt=self._in_doubt,
             )
             self._in_doubt = self._has_finished = False
-            if any(one.step_s for one in segments):
+            if self.intent.clock_step_s and any(one.step_s or one.number in dated for one in segments):
                 self._note(clock_step_s=0.0)
             if segments:
                 added = True
                 self.last_segment_at = segments[-1].ends_at
-        if self._ended is not None:
-            self._finish(self._ended)
-        elif present >= self._window.ends_at + timedelta(seconds=TAIL_S):
-            self.stop(WINDOW_ENDED)
-        elif self._silent_s > self._silence_limit_s():
-            self.stop(Cause.STALLED)
-        self._escalate()
+        if self._take is not None and self._watched_end and self._ended is not None:
+            self._finish(self._take.id, self._ended)
         return added
 
-    def stop(self, cause: str) -> None:
-        """Have the recorder end; several ticks later it has."""
-        if self.intent.stopping is None:
-            self._note(stopping=str(cause))
+    def _look(self, *, dates: bool) -> None:
+        """How far the file being written has come: media, arrival times, sync.
 
-    def _escalate(self) -> None:
-        child = self.intent.child
-        if self.intent.stopping is None or self._ended is not None or child is None:
-            return
-        if self._signals and time.monotonic() - self._signalled_at < PATIENCE_S:
-            return
-        send(child, ESCALATION[min(self._signals, len(ESCALATION) - 1)])
-        self._signals += 1
-        self._signalled_at = time.monotonic()
-
-    def _look(self) -> None:
-        """How far the file being written has come: media, arrival times, sync."""
-        files = numbered(self._folder, "open")
-        if files:
-            number, path = files[-1]
-            self._has_finished = self._has_finished or len(files) > 1
+        ``dates`` unless the file's own time may be by a clock that was set since.
+        """
+        found = self._newest_open()
+        if found is not None:
+            number, path = found
             if self._reader is None or self._reader.path != path:
                 self._reader = FragmentReader(path)
             before = self._seen
@@ -278,7 +210,7 @@ class Run:
                 if progress.fragments:
                     self._longest_group_s = max(self._longest_group_s, progress.media_s / progress.fragments)
                 self._watch_form(progress.form)
-                if self._ended is None and not progress.torn:
+                if dates and self._ended is None and not progress.torn:
                     self._clock.observe(number, progress.written_at, progress.media_s, progress.hole_s)
                     if self._clock.jumped_s(number) or progress.pressed_s >= HOLE_S:
                         self._begin_anew(Cause.TIME_STAMPS_JUMPED, "the camera's time stamps jumped")
@@ -288,10 +220,19 @@ class Run:
             has_media = number > 1 or progress.fragments > 0 or progress.torn
         else:
             has_media = bool(numbered(self._folder, "seg") or numbered(self._folder, "damaged"))
+        self._has_media = self._has_media or has_media
         # As of this look: a database that keeps us waiting after it is no silence of the camera's.
         self._silent_s = time.monotonic() - self._heard_at
-        if self._take is None and has_media:
-            self._take = self._open_take()
+
+    def _newest_open(self) -> tuple[int, Path] | None:
+        """The file being written. The folder, which grows all day, is listed only where that file is another now."""
+        number = self._seen[0]
+        path, following = (self._folder / f"open-{one:05d}.mp4" for one in (number, number + 1))
+        if number and path.exists() and not following.exists():
+            return number, path
+        files = numbered(self._folder, "open")
+        self._has_finished = self._has_finished or len(files) > 1
+        return files[-1] if files else None
 
     def _watch_form(self, form: str) -> None:
         """A file's header holds for its first picture: after another form of picture a new take must begin."""
@@ -307,17 +248,19 @@ class Run:
     def _silence_limit_s(self) -> float:
         """Media comes a group of pictures at a time; before the first, ffmpeg's two attempts are awaited."""
         silence_s = self._station.site.recording.silence_s
-        if self._take is None:
+        if not self._has_media:
             return 2 * silence_s + PATIENCE_S
         return max(silence_s, 2 * self._longest_group_s)
 
-    def _watch_clock(self) -> None:
+    def _watch_clock(self) -> bool:
+        """Whether our clock was set since the last look."""
         child, intent = self.intent.child, self.intent
         if child is None or child.boot != boot_id():
-            return
+            return False
         offset_s = clock_offset_s()
         step_s = offset_s - intent.clock_offset_s
-        if abs(step_s) >= CLOCK_STEP_S:
+        was_set = abs(step_s) >= CLOCK_STEP_S
+        if was_set:
             note = f"our clock was set by {step_s:+.1f} s"
             logger.warning(note, take=self.take_id)
             self._clock.restart()
@@ -326,6 +269,7 @@ class Run:
                 clock_step_s=intent.clock_step_s + step_s,
                 notes=(*intent.notes, note),
             )
+        return was_set
 
     def _note(self, **changes: Any) -> None:
         """Into ``take.json``, so that whoever comes after us knows it too."""
@@ -367,14 +311,9 @@ class Run:
                 logger.info("take opened", take=take_id)
         return take
 
-    def _finish(self, ended: Ended) -> None:
-        errors = self._errors()
-        if self._take is None:
-            cause, detail = self._why_stopped() or failure_to_open(errors)
-            self.outcome = Outcome(False, str(cause), detail, audio_cannot_be_copied(errors))
-            return
+    def _finish(self, take_id: str, ended: Ended) -> None:
         with self._station.sessions() as session:
-            take = session.get_one(Take, self._take.id)
+            take = session.get_one(Take, take_id)
             rows = session.scalars(
                 select(Segment).where(Segment.take_id == take.id).order_by(Segment.number)
             ).all()
@@ -386,7 +325,9 @@ class Run:
                     seconds=TAIL_S
                 )
                 cause, detail = self._why_stopped() or (
-                    (WINDOW_ENDED, "") if reached else end_of_stream(errors, ended, same_boot=same_boot)
+                    (WINDOW_ENDED, "")
+                    if reached
+                    else end_of_stream(last_words(self._folder, self._mask), ended, same_boot=same_boot)
                 )
                 take.closed_at = last_end or rounded(now())
                 take.end_cause = str(cause)
@@ -419,12 +360,3 @@ class Run:
         if stopping == Cause.TIME_STAMPS_JUMPED:
             return stopping, "the camera's own time stamps jumped; a new take begins"
         return (stopping, "") if stopping is not None else None
-
-    def _errors(self) -> str:
-        """The end of what the recorder said, without login data."""
-        try:
-            with (self._folder / ERRORS).open("rb") as file:
-                file.seek(max(os.fstat(file.fileno()).st_size - ERRORS_READ_BYTES, 0))
-                return self._mask(file.read().decode("utf-8", errors="replace"))
-        except OSError:
-            return ""

@@ -28,7 +28,6 @@ class ArrivalClock:
         self._ends: dict[int, float] = {}
         self._holes: dict[int, float] = {}
         self._jumped: dict[int, float] = {}
-        self._sightings: dict[int, int] = {}
         self._late = 0
 
     def is_late(self, off_s: float) -> bool:
@@ -57,7 +56,6 @@ class ArrivalClock:
         self._holes[number] = hole_s
         self._begins[number] = min(self._begins.get(number, begin), begin)
         self._ends[number] = self._begins[number] + media_s - jumped_s
-        self._sightings[number] = self._sightings.get(number, 0) + 1
 
     def jumped_s(self, number: int) -> float:
         """By how much the camera's time stamps jumped on within the file, s."""
@@ -67,13 +65,14 @@ class ArrivalClock:
         """None for a file that was never seen growing."""
         return datetime.fromtimestamp(self._begins[number], UTC) if number in self._begins else None
 
-    def sightings(self, number: int) -> int:
-        return self._sightings.get(number, 0)
+    def seen(self) -> frozenset[int]:
+        """The files that were seen growing since the clock was last set."""
+        return frozenset(self._begins)
 
     def restart(self) -> None:
         """Forget what was seen: our clock was set, so older arrivals are in another time."""
-        for seen in (self._begins, self._ends, self._sightings):
-            seen.clear()
+        self._begins.clear()
+        self._ends.clear()
 
 
 def segment_span(

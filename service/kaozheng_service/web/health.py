@@ -36,4 +36,9 @@ def _reasons(beat: dict[str, Any] | None, present: datetime) -> list[str]:
     reasons += [
         f"{name} cannot be written: {checks[key]}" for key, name in _WRITTEN.items() if checks.get(key)
     ]
+    reasons += [
+        f"what {one['camera']} of {one['room']} recorded cannot be signed: {one['unsigned']}"
+        for one in beat.get("cameras", [])
+        if one.get("unsigned")
+    ]
     return reasons

@@ -182,6 +182,28 @@ def test_a_clock_that_is_set_drops_no_frame_and_restarts_no_recorder(
     assert gap.seconds == pytest.approx(5, abs=0.7)
 
 
+def test_a_clock_that_is_set_before_the_first_file_is_closed_is_the_cause_of_what_is_missing(
+    make_day: Any, cameras: Any, clock: Callable[[float], None], tmp_path: Path
+) -> None:
+    server = cameras("front")
+    day = make_day({"front": server.url("/front")}, seconds=20, lead_s=80, segment_s=300)
+    day.environment |= {
+        "LD_PRELOAD": str(tmp_path / "clock_shim.so"),
+        "CLOCK_FILE": str(tmp_path / "clock"),
+    }
+    with day.served():
+        day.wait(-3)
+        clock(+10.0)
+        day.until_closed()
+    day.keeps()
+    (take,) = day.takes("front")
+    assert take.end_cause == "window_ended"
+    assert [segment.step_s for segment in day.segments("front")] == [0.0] * len(day.segments("front"))
+    (gap,) = day.camera("front").gaps
+    assert (gap.cause, gap.starts_at) == ("clock_step", day.begins)
+    assert gap.detail == "our clock was set by +10.0 s"
+
+
 def test_forty_cameras_at_once(make_day: Any, cameras: Any) -> None:
     ids = [f"camera-{number:02d}" for number in range(40)]
     server = cameras(*ids)
