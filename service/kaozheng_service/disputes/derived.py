@@ -25,10 +25,19 @@ _TOGETHER = "派生同步画面，不是证据 / derived common view, not eviden
 
 @dataclass(frozen=True, slots=True)
 class Extras:
-    """What is wanted beside the originals. ``mask_others`` needs the request's seat: it alone stays visible."""
+    """What is wanted beside the originals. ``mask_others`` needs the request's seat: it alone stays visible.
+
+    ``masked_out`` is a folder to be made, of the masked copies alone; it asks for them too.
+    """
 
     mask_others: bool = False
     together: bool = False
+    masked_out: Path | None = None
+
+    @property
+    def masks(self) -> bool:
+        """Whether masked copies are made."""
+        return self.mask_others or self.masked_out is not None
 
 
 def add_derived(
@@ -47,7 +56,7 @@ def add_derived(
     ServiceError : a copy that was asked for by name cannot be made
     """
     there = [copy for copy in copies if not copy.failure]
-    masked = _masked(station, claim, there, draft) if extras.mask_others else []
+    masked = _masked(station, claim, there, draft) if extras.masks else []
     result: list[ViewingCopy] = []
     strands: dict[str, list[tuple[Path, tuple[Placed, ...]]]] = {camera: [] for camera in claim.cameras}
     for copy in (*copies, *masked):

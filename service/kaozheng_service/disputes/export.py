@@ -19,6 +19,7 @@ from kaozheng_service.clock import now, to_text
 from kaozheng_service.disputes.bag import seal_bag
 from kaozheng_service.disputes.byhand import BY_HAND, by_hand_text
 from kaozheng_service.disputes.derived import Extras, add_derived, made_files
+from kaozheng_service.disputes.masked_bag import masked_bag
 from kaozheng_service.disputes.playable import playable_copy
 from kaozheng_service.disputes.report import Claim, ViewingCopy, readme_text, report_html
 from kaozheng_service.disputes.report_pdf import REPORT_PDF, report_pdf
@@ -100,14 +101,16 @@ def export_bag(
     ServiceError : the footage is not as it was signed, still being written, or does not fit on the disk
     """
     _refuse_bad_request(station, request, out)
-    if extras.mask_others and not (request.seat or "").strip():
+    if extras.masks and not (request.seat or "").strip():
         raise UserError("masked copies need the seat that stays visible; give it with --seat")
+    if extras.masked_out is not None and (extras.masked_out.exists() or extras.masked_out == out):
+        raise UserError(f"{extras.masked_out} is there already, or the export itself; name another folder")
     span = (request.starts_at, request.ends_at)
     selection = select_footage(station, request.room_id, request.camera_ids, span)
     total = sum(footage.bytes for footage in selection.originals)
     out.parent.mkdir(parents=True, exist_ok=True)
     # Originals, copies, and each copy once more while its subtitles are put in.
-    _refuse_full_disk(out.parent, (3 + extras.mask_others + extras.together) * total + _SPARE_BYTES)
+    _refuse_full_disk(out.parent, (3 + 2 * extras.masks + extras.together) * total + _SPARE_BYTES)
     draft = Path(tempfile.mkdtemp(prefix=f".{out.name}.", suffix=".part", dir=out.parent))
     try:
         hashes = _copy_originals(station, selection, draft, progress, despite_damage=despite_damage)
@@ -218,7 +221,7 @@ def _complete(
         "verify.py": standalone_verifier(),
     }
     made = [REPORT_PDF, *made_files(copies)]
-    texts[BY_HAND] = by_hand_text(station, claim, selection, [*texts, *made])
+    texts[BY_HAND] = by_hand_text(station, claim, selection.originals, [*texts, *made])
     for name, text in texts.items():
         _write(draft / name, text)
     report_pdf(station, claim, selection, copies, damaged, draft / REPORT_PDF)
@@ -246,6 +249,8 @@ def _complete(
         ("Bag-Software-Agent", f"kaozheng {version('kaozheng')}"),
     ]
     seal_bag(draft, hashes, info)
+    if extras.masked_out is not None:
+        masked_bag(station, claim, selection, copies, draft, extras.masked_out)
     return identity, leaf, sum(not copy.failure for copy in copies)
 
 
