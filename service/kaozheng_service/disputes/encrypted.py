@@ -222,8 +222,9 @@ def _stream(produce: Callable[[BinaryIO], None], consume: Callable[[BinaryIO], N
         while pipe.read(1 << 16):
             pass
     worker.join()
-    for error in (*produced, *consumed):
-        raise error
+    failures = [*produced, *consumed]
+    if failures:
+        raise failures[0]
 
 
 def _pack(folder: Path, pipe: BinaryIO) -> None:
