@@ -9,7 +9,16 @@ import shapely
 
 from kaozheng_coverage.arrays import Array
 from kaozheng_coverage.camera import Camera
-from kaozheng_coverage.person import CHAIR_HEIGHT_M, SHORT, STATURES, TALL, Stature, desk_corners, seat_frame
+from kaozheng_coverage.person import (
+    CHAIR_HEIGHT_M,
+    SHORT,
+    SITTERS,
+    STATURES,
+    TALL,
+    Stature,
+    desk_corners,
+    seat_frame,
+)
 from kaozheng_coverage.profile import Part
 from kaozheng_coverage.projection import to_camera_frame
 from kaozheng_coverage.room import Point2, Seat, Zone
@@ -65,6 +74,31 @@ def seat_box(seat: Seat, camera: Camera) -> tuple[float, float, float, float] | 
     corners = np.clip(np.concatenate(touching), 0.0, size)
     (left, top), (right, bottom) = corners.min(axis=0), corners.max(axis=0)
     return float(left), float(top), float(right), float(bottom)
+
+
+def seat_region(seat: Seat, camera: Camera, margin_m: float = 0.0) -> Array:
+    """Where anything of a seated person and the desk top may appear: a convex (N, 2) polygon, pixels, not closed.
+
+    It holds every posture judged, from leaning back to writing, of the tallest stature, and the space between the
+    person and the desk. Empty if none of it is in the picture; not cut at its border.
+
+    Parameters
+    ----------
+    margin_m : how far the person may reach beyond the postures, metres, on every side and upwards
+    """
+    half_m = TALL.shoulder_breadth_m / 2 + margin_m
+    deep_m = max(TALL.chest_depth_m, TALL.head_length_m) / 2 + margin_m
+    reached = [sitter.reach(above) for sitter in SITTERS for above in (0.0, sitter.stature.sitting_height_m)]
+    back_m, front_m = min(at for at, _ in reached) - deep_m, max(at for at, _ in reached) + deep_m
+    frame = seat_frame(seat)
+    corners = ((-half_m, back_m), (half_m, back_m), (half_m, front_m), (-half_m, front_m))
+    sides = tuple(frame.at(frame.near_edge, right, forward) for right, forward in corners)
+    top_m = max(height for _, height in reached) + margin_m
+    points = np.concatenate(
+        [_prism(sides, CHAIR_HEIGHT_M, top_m), _ring(desk_corners(seat), seat.desk.height_m)]
+    )
+    region = _hull(camera, points)
+    return region if _touches_picture(camera, region) else np.empty((0, 2))
 
 
 def zone_outline(zone: Zone, camera: Camera) -> Array:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import importlib.util
+import sys
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -67,3 +69,15 @@ def pristine_bag(
     disputed = record_disputed_session(small_archives.SmallArchive.make(folder, h264_segments))
     export_bag(disputed.station, disputed.request(), folder / "bag")
     return folder / "bag"
+
+
+@pytest.fixture(scope="session")
+def rehearsed_exams() -> ModuleType:
+    """The module ``rehearsed_exam.py`` beside this file."""
+    path = Path(__file__).with_name("rehearsed_exam.py")
+    spec = importlib.util.spec_from_file_location("rehearsed_exam", path)
+    assert spec is not None
+    assert spec.loader is not None
+    module = sys.modules["rehearsed_exam"] = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module

@@ -190,7 +190,7 @@ def test_the_report_and_the_copies_say_where_it_came_from(bag: Path) -> None:
     assert "补录片段" in report
     assert "±3.0 秒" in report or "±3 秒" in report
     assert (bag / "data" / "viewing" / f"derived-viewing-copy-{CAMERA}-backfilled.mp4").is_file()
-    assert "sha256sum data/backfilled/" in (bag / "README.txt").read_text(encoding="utf-8")
+    assert f"  data/backfilled/{CAMERA}/" in (bag / "data/by-hand.md").read_text(encoding="utf-8")
 
 
 def test_an_export_that_begins_within_it_verifies(healed: Healed, tmp_path: Path) -> None:

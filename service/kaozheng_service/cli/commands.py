@@ -12,6 +12,7 @@ import typer
 from kaozheng_coverage.verdict import Outcome
 
 from kaozheng_service.cli.card_commands import print_cards
+from kaozheng_service.cli.decrypt_command import decrypt, new_passphrase
 from kaozheng_service.cli.reference_commands import reference_app
 from kaozheng_service.cli.room_commands import room_app
 from kaozheng_service.cli.timetable_commands import timetable_app
@@ -32,6 +33,7 @@ app.add_typer(reference_app, name="reference")
 app.add_typer(timetable_app, name="timetable")
 app.add_typer(window_app, name="window")
 app.command("cards")(print_cards)
+app.command("decrypt")(decrypt)
 
 ConfigOption = Annotated[Path, typer.Option("--config", "-c", help="the site file", envvar="KAOZHENG_SITE")]
 JsonOption = Annotated[bool, typer.Option("--json", help="print JSON for programs instead of words")]
@@ -219,10 +221,35 @@ def export(
     out: Annotated[Path, typer.Option(help="folder to make")] = ...,  # type: ignore[assignment]
     camera: Annotated[list[str] | None, typer.Option(help="only these cameras; all when left out")] = None,
     seat: Annotated[str | None, typer.Option(help="the seat that it is about, for the record")] = None,
+    by: Annotated[
+        str | None, typer.Option(help="who exports, for the record; this account when left out")
+    ] = None,
+    mask_others: Annotated[
+        bool, typer.Option("--mask-others", help="add copies in which every seat but --seat is masked")
+    ] = False,
+    masked_out: Annotated[
+        Path | None, typer.Option(help="make this folder too, of the masked copies alone, for a complainant")
+    ] = None,
+    together: Annotated[
+        bool, typer.Option("--together", help="add one video of all cameras on one axis of time")
+    ] = False,
+    encrypt_to: Annotated[
+        list[str] | None,
+        typer.Option(help="encrypt for this age1... key, or a file of keys; may be given again"),
+    ] = None,
+    passphrase: Annotated[
+        bool, typer.Option("--passphrase", help="encrypt with a passphrase, which is asked for")
+    ] = False,
     as_json: JsonOption = False,
 ) -> None:
-    """Export footage as a BagIt bag that anyone can verify offline."""
+    """Export footage as a BagIt bag that anyone can verify offline.
+
+    With --encrypt-to or --passphrase, --out is one file that ends in .tar.age.
+    """
     from kaozheng_service.cli.tables import TaskBars
+    from kaozheng_service.cli.timetable_commands import operator
+    from kaozheng_service.disputes.derived import Extras
+    from kaozheng_service.disputes.encrypted import Lock, export_encrypted, read_recipients
     from kaozheng_service.disputes.export import ExportRequest, export_bag, export_json
     from kaozheng_service.disputes.find import parse_moment
     from kaozheng_service.station import open_station
@@ -239,15 +266,33 @@ def export(
         ends_at=parse_moment(until, site.zone),
         reason=reason,
         seat=seat,
+        by=by or operator(),
     )
+    extras = Extras(mask_others=mask_others, together=together, masked_out=masked_out)
+    locked = bool(encrypt_to) or passphrase
+    if locked and masked_out is not None:
+        raise UserError(
+            "--masked-out is not encrypted; leave it out, or leave --encrypt-to and --passphrase out"
+        )
+    lock = Lock(read_recipients(encrypt_to or []), new_passphrase() if passphrase else None)
     with TaskBars(shown=not as_json) as bars:
-        result = export_bag(open_station(site), request, out, progress=bars.task("exporting"))
+        station, progress = open_station(site), bars.task("exporting")
+        if locked:
+            result = export_encrypted(station, request, out, lock, progress, extras=extras)
+        else:
+            result = export_bag(station, request, out, progress, extras=extras)
     if as_json:
         _print_json(export_json(result))
-        return
-    typer.echo(
-        f"{result.path}: {result.segments} segments; check it anywhere with: python {result.path}/verify.py"
-    )
+    elif locked:
+        typer.echo(
+            f"{result.path}: {result.segments} segments, encrypted; open it with: kaozheng decrypt {result.path}"
+        )
+    else:
+        typer.echo(
+            f"{result.path}: {result.segments} segments; check it anywhere with: python {result.path}/verify.py"
+        )
+        if masked_out is not None:
+            typer.echo(f"{masked_out}: masked copies alone; watch them before you hand them over")
 
 
 @app.command()

@@ -17,8 +17,12 @@ from typing import Any
 
 from kaozheng_service.clock import now, to_text
 from kaozheng_service.disputes.bag import seal_bag
+from kaozheng_service.disputes.byhand import BY_HAND, by_hand_text
+from kaozheng_service.disputes.derived import Extras, add_derived, made_files
+from kaozheng_service.disputes.masked_bag import masked_bag
 from kaozheng_service.disputes.playable import playable_copy
 from kaozheng_service.disputes.report import Claim, ViewingCopy, readme_text, report_html
+from kaozheng_service.disputes.report_pdf import REPORT_PDF, report_pdf
 from kaozheng_service.disputes.selection import Footage, Selection, select_footage
 from kaozheng_service.disputes.standalone.assemble import standalone_verifier
 from kaozheng_service.disputes.standalone.completeness import segment_path
@@ -41,7 +45,10 @@ _SPARE_BYTES = 16 << 20
 
 @dataclass(frozen=True, slots=True)
 class ExportRequest:
-    """What is asked for. ``seat`` is for the record only: a camera's footage is never cut to a part of the picture."""
+    """What is asked for, and ``by`` whom, for the record.
+
+    Originals are never cut to the ``seat``: it is for the record, and what stays visible in masked copies.
+    """
 
     room_id: str
     camera_ids: tuple[str, ...]
@@ -49,6 +56,7 @@ class ExportRequest:
     ends_at: datetime
     reason: str
     seat: str | None = None
+    by: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +83,7 @@ def export_bag(
     progress: Progress | None = None,
     *,
     despite_damage: bool = False,
+    extras: Extras = Extras(),  # noqa: B008 - frozen
 ) -> ExportResult:
     """Make the bag ``out`` and sign in the log what it holds.
 
@@ -84,22 +93,28 @@ def export_bag(
     ----------
     progress : called with bytes of originals copied, of all
     despite_damage : hand over originals that are missing or not as they were signed; ``verify`` then names them
+    extras : copies for watching beside the plain ones
 
     Raises
     ------
-    UserError : a request that cannot be meant, or ``out`` exists
+    UserError : a request that cannot be meant, ``out`` exists, or masked copies cannot be vouched for
     ServiceError : the footage is not as it was signed, still being written, or does not fit on the disk
     """
     _refuse_bad_request(station, request, out)
+    if extras.masks and not (request.seat or "").strip():
+        raise UserError("masked copies need the seat that stays visible; give it with --seat")
+    if extras.masked_out is not None and (extras.masked_out.exists() or extras.masked_out == out):
+        raise UserError(f"{extras.masked_out} is there already, or the export itself; name another folder")
     span = (request.starts_at, request.ends_at)
     selection = select_footage(station, request.room_id, request.camera_ids, span)
     total = sum(footage.bytes for footage in selection.originals)
     out.parent.mkdir(parents=True, exist_ok=True)
-    _refuse_full_disk(out.parent, 2 * total + _SPARE_BYTES)
+    # Originals, copies, and each copy once more while its subtitles are put in.
+    _refuse_full_disk(out.parent, (3 + 2 * extras.masks + extras.together) * total + _SPARE_BYTES)
     draft = Path(tempfile.mkdtemp(prefix=f".{out.name}.", suffix=".part", dir=out.parent))
     try:
         hashes = _copy_originals(station, selection, draft, progress, despite_damage=despite_damage)
-        result = _complete(station, request, selection, draft, hashes)
+        result = _complete(station, request, selection, draft, hashes, extras)
         draft.chmod(0o755)
         if out.exists():
             raise UserError(f"{out} appeared meanwhile; name another folder")
@@ -181,17 +196,22 @@ def _refuse_damage(footage: Footage, what: str, *, despite_damage: bool) -> None
 
 
 def _complete(
-    station: Station, request: ExportRequest, selection: Selection, draft: Path, hashes: dict[str, str]
+    station: Station,
+    request: ExportRequest,
+    selection: Selection,
+    draft: Path,
+    hashes: dict[str, str],
+    extras: Extras,
 ) -> tuple[str, int, int]:
     """Everything but the originals. The export is signed once all that it names is there."""
     at = now()
     local = at.astimezone(station.site.zone)
     identity = f"export-{local:%Y%m%d-%H%M%S}-{request.room_id}-{secrets.token_hex(2)}"
     span = (request.starts_at, request.ends_at)
-    claim = Claim(
-        identity, at, request.room_id, request.camera_ids, span, request.seat or "", request.reason.strip()
-    )
-    copies = _make_viewing_copies(station, selection, draft, hashes)
+    seat, reason = (request.seat or "").strip(), request.reason.strip()
+    claim = Claim(identity, at, request.room_id, request.camera_ids, span, seat, reason, request.by)
+    plain = _make_viewing_copies(station, selection, draft, hashes)
+    copies = add_derived(station, claim, selection, plain, draft, extras)
     signed = {segment_path(part.record): part.record["sha256"] for part in selection.originals}
     damaged = {path for path, digest in signed.items() if hashes.get(path) != digest}
     texts = {
@@ -200,9 +220,11 @@ def _complete(
         "README.txt": readme_text(station, claim, backfilled=bool(selection.backfilled)),
         "verify.py": standalone_verifier(),
     }
+    made = [REPORT_PDF, *made_files(copies)]
+    texts[BY_HAND] = by_hand_text(station, claim, selection.originals, [*texts, *made])
     for name, text in texts.items():
         _write(draft / name, text)
-    made = [copy.path for copy in copies if not copy.failure]
+    report_pdf(station, claim, selection, copies, damaged, draft / REPORT_PDF)
     hashes |= {name: hash_file(draft / name) for name in (*texts, *made)}
     record = Exported(
         at=at,
@@ -213,6 +235,7 @@ def _complete(
         ends_at=claim.span[1],
         seat=claim.seat,
         reason=claim.reason,
+        by=claim.by,
         files=hashes,
         records=[record.index for record in selection.records],
     )
@@ -226,7 +249,9 @@ def _complete(
         ("Bag-Software-Agent", f"kaozheng {version('kaozheng')}"),
     ]
     seal_bag(draft, hashes, info)
-    return identity, leaf, len(made)
+    if extras.masked_out is not None:
+        masked_bag(station, claim, selection, copies, draft, extras.masked_out)
+    return identity, leaf, sum(not copy.failure for copy in copies)
 
 
 def _make_viewing_copies(
@@ -257,7 +282,8 @@ def _make_viewing_copies(
                 except ServiceError as error:
                     # The originals are what counts; a copy that cannot be made must not hold them back.
                     failure = str(error)
-                copies.append(ViewingCopy(name, camera, run[0].span[0], run[-1].span[1], failure, source))
+                span = run[0].span[0], run[-1].span[1]
+                copies.append(ViewingCopy(name, camera, *span, failure, source, tuple(run)))
     return copies
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import subprocess
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from kaozheng_service.errors import ServiceError
@@ -14,7 +14,7 @@ from kaozheng_service.ffmpeg import viewing_copy_command
 
 def playable_copy(files: list[Path], target: Path, *, encode: bool, title: str = "") -> None:
     """Write ``target``, an MP4 of whole files of one take in order. ServiceError with the reason if it cannot be."""
-    with _parts_list(target, files) as parts:
+    with parts_list(target, files) as parts:
         command = viewing_copy_command(parts, target, encode=encode, title=title)
         run = subprocess.run(
             command, stdin=subprocess.DEVNULL, capture_output=True, text=True, errors="replace"
@@ -28,7 +28,7 @@ def playable_copy(files: list[Path], target: Path, *, encode: bool, title: str =
 
 
 @contextlib.contextmanager
-def _parts_list(target: Path, files: list[Path]) -> Iterator[Path]:
+def parts_list(target: Path, files: Sequence[Path]) -> Iterator[Path]:
     """ffmpeg's concat script naming the files; quotes in a path are closed, escaped and opened again."""
     with tempfile.NamedTemporaryFile("w", suffix=".part", dir=target.parent, encoding="utf-8") as script:
         for file in files:

@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime, tzinfo
 from itertools import groupby
 from pathlib import Path
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined, select_autoescape
 
-from kaozheng_service.disputes.report_timeline import camera_lines, lines_svg
+from kaozheng_service.disputes.report_timeline import camera_lines, lines_svg, trusted_selection
 from kaozheng_service.disputes.selection import Selection
 from kaozheng_service.disputes.standalone.completeness import segment_path
-from kaozheng_service.disputes.standalone.records import Span
+from kaozheng_service.disputes.standalone.records import Record, Span
 from kaozheng_service.evidence.note import verifier_key
 from kaozheng_service.station import Station
 from kaozheng_service.wording import gap_cause_name
@@ -30,11 +30,16 @@ class Claim:
     span: Span
     seat: str
     reason: str
+    by: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class ViewingCopy:
-    """A derived copy at ``path`` in the bag; ``failure`` is why there is none, ``source`` where it came from later."""
+    """A derived copy at ``path`` in the bag; ``failure`` is why there is none, ``source`` where it came from later.
+
+    ``records`` are of the originals it is made of; ``kind`` is "", ``masked`` or ``together``. ``subtitles`` is their
+    path, ``untimed`` why there are none. ``hidden`` are the seats that a masked copy hides.
+    """
 
     path: str
     camera: str
@@ -42,6 +47,11 @@ class ViewingCopy:
     ends_at: datetime
     failure: str
     source: str = ""
+    records: tuple[Record, ...] = ()
+    kind: str = ""
+    subtitles: str = ""
+    untimed: str = ""
+    hidden: tuple[str, ...] = ()
 
 
 def report_html(
@@ -59,13 +69,11 @@ def report_html(
     by_camera = {
         camera: list(parts) for camera, parts in groupby(footage, key=lambda part: part.record.camera)
     }
-    # What cannot be trusted is drawn as neither recorded nor explained.
-    trusted = tuple(part for part in selection.footage if segment_path(part.record) not in damaged)
-    whole = replace(selection, footage=trusted)
+    whole = trusted_selection(selection, damaged)
     lines = camera_lines(whole, claim.cameras, claim.span, gaps, zone)
     room = station.site.room(claim.room_id)
     return (
-        _environment(zone)
+        template_environment(zone)
         .get_template("report.html")
         .render(
             site=station.site,
@@ -79,20 +87,20 @@ def report_html(
             footage=by_camera,
             backfilled=selection.backfilled,
             openings={record["take"]: record for record in selection.of_kind("backfill.opened")},
-            healed=_healed(selection),
+            healed=healed_seconds(selection),
             given_up={record["gap"]: record for record in selection.of_kind("backfill.given_up")},
             copies=copies,
             damaged=damaged,
             segment_path=segment_path,
             key=verifier_key(station.log.origin, station.log.public_key),
             seconds=(claim.span[1] - claim.span[0]).total_seconds(),
-            bytes=sum(part.bytes for part in trusted),
-            count=len(trusted),
+            bytes=sum(part.bytes for part in whole.footage),
+            count=len(whole.footage),
         )
     )
 
 
-def _healed(selection: Selection) -> dict[int, float]:
+def healed_seconds(selection: Selection) -> dict[int, float]:
     """Seconds of each gap for which footage came afterwards, by the index of the gap's record."""
     seconds: dict[int, float] = {}
     for record in selection.of_kind("gap.healed"):
@@ -105,13 +113,14 @@ def readme_text(station: Station, claim: Claim, *, backfilled: bool) -> str:
     """README.txt of the bag; ``backfilled`` where it holds footage that came afterwards."""
     key = verifier_key(station.log.origin, station.log.public_key)
     return (
-        _environment(station.site.zone)
+        template_environment(station.site.zone)
         .get_template("README.txt")
         .render(claim=claim, key=key, backfilled=backfilled)
     )
 
 
-def _environment(zone: tzinfo) -> Environment:
+def template_environment(zone: tzinfo) -> Environment:
+    """What the texts of a bag are made with; times in ``zone``."""
     environment = Environment(
         loader=FileSystemLoader(Path(__file__).with_name("templates")),
         autoescape=select_autoescape(["html"]),

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta, tzinfo
 
-from kaozheng_service.disputes.selection import Selection
-from kaozheng_service.disputes.standalone.completeness import INSIDE, holes, void_windows
+from kaozheng_service.disputes.selection import Footage, Selection
+from kaozheng_service.disputes.standalone.completeness import INSIDE, holes, segment_path, void_windows
 from kaozheng_service.disputes.standalone.records import Record, Span
 from kaozheng_service.disputes.timeline_svg import Bar, Panel, Row, timeline_svg
 from kaozheng_service.wording import gap_cause_name
@@ -33,6 +33,15 @@ def camera_lines(
 ) -> list[CameraLine]:
     """``gaps`` are numbered from 1 in the order given."""
     return [_line(selection, camera, span, gaps, zone) for camera in cameras]
+
+
+def trusted_selection(selection: Selection, damaged: set[str]) -> Selection:
+    """Without the originals at the paths ``damaged``: what cannot be trusted is neither recorded nor explained."""
+
+    def sound(parts: Sequence[Footage]) -> tuple[Footage, ...]:
+        return tuple(part for part in parts if segment_path(part.record) not in damaged)
+
+    return replace(selection, footage=sound(selection.footage), backfilled=sound(selection.backfilled))
 
 
 def lines_svg(lines: Sequence[CameraLine], span: Span, zone: tzinfo) -> str:

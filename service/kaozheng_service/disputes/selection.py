@@ -101,7 +101,7 @@ def select_footage(station: Station, room_id: str, camera_ids: Sequence[str], sp
     leaves += [(row.leaf, f"segment {row.number} of take {row.take_id}") for row in rows]
     leaves += came.leaves
     closings = [window.closed_leaf for window in windows] + [take.closed_leaf for take in takes]
-    closings += [window.cancelled_leaf for window in windows]
+    closings += [window.cancelled_leaf for window in windows] + [take.copied_leaf for take in takes]
     leaves += [(leaf, "") for leaf in closings if leaf is not None]
     records = {index: _record(station.log, index) for index in sorted({_signed(*leaf) for leaf in leaves})}
     footage = [_footage(row, records) for row in rows if row.starts_at < span[1] and row.ends_at > span[0]]

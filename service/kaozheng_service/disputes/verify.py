@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from kaozheng_service.disputes.byhand import BY_HAND
+from kaozheng_service.disputes.masked_bag import REPORT as MASKED_REPORT
 from kaozheng_service.disputes.standalone.files import Progress
 from kaozheng_service.disputes.standalone.findings import BadInputError, Finding, Report
 from kaozheng_service.disputes.standalone.verify import check_bag, report_json, report_words
@@ -24,8 +26,13 @@ def verify_bag(path: Path, trusted_key: str | None = None, progress: Progress | 
 
     Raises
     ------
-    UserError : no export there, or ``trusted_key`` is not a key
+    UserError : no export there, masked copies alone, or ``trusted_key`` is not a key
     """
+    if (path / MASKED_REPORT).is_file():
+        raise UserError(
+            f"{path}: 只有遮挡副本，单独不能证明任何事 / masked copies alone, which prove nothing by themselves: "
+            f"verify the export that its README.txt names, and hold these files against it with {BY_HAND}"
+        )
     try:
         return check_bag(path, trusted_key, progress)
     except BadInputError as error:

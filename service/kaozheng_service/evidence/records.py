@@ -326,7 +326,7 @@ class Exported(Record):
     """What was handed over: the claim, the sha256 of each file by its path in the bag, and the records beside it.
 
     ``files`` leaves out the records and the checkpoint, which hold this record, and the bag's own manifests.
-    ``records`` are the log's indices. ``seat`` is what it is about, "" if none was named.
+    ``records`` are the log's indices. ``seat`` is what it is about and ``by`` who exported it, "" if none was named.
     """
 
     kind: ClassVar[str] = "export"
@@ -337,5 +337,6 @@ class Exported(Record):
     ends_at: datetime
     seat: str
     reason: str
+    by: str
     files: dict[str, str]
     records: list[int]

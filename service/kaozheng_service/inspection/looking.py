@@ -74,7 +74,7 @@ def look_at(station: Station, room: RoomConfig, probes: Mapping[str, ProbeResult
         moved = diagnosis.finding(Fault.MOVED).judgement is Judgement.FAULT
         # A pose that was calibrated since the view was accepted has the turn in it already, or not: accept a view anew.
         outdated = entry.calibrated is not None and any(
-            file.light == diagnosis.light and _day(file.inspection_id) <= entry.calibrated.day
+            file.light == diagnosis.light and inspection_day(file.inspection_id) <= entry.calibrated.day
             for file in files
         )
         if moved and diagnosis.drift is not None and not outdated:
@@ -91,7 +91,7 @@ def look_at(station: Station, room: RoomConfig, probes: Mapping[str, ProbeResult
     return found
 
 
-def _day(inspection_id: str) -> date:
+def inspection_day(inspection_id: str) -> date:
     """The day that an inspection's id begins with, in the site's time; the first of all where it begins otherwise."""
     try:
         return datetime.strptime(inspection_id[:8], "%Y%m%d").date()  # noqa: DTZ007 - a day has no zone

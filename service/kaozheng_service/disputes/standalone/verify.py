@@ -5,7 +5,7 @@
 Needs Python 3.9 or newer and nothing else. It reads only, and asks nobody. FOLDER is this file's own when left out.
 KEY is the site's public key as you know it from elsewhere, such as a printed sheet: without it this proves that the
 export is as that key signed it, not whose key it is. Exit code: 0 intact, 1 altered or cannot be judged, 2 bad input.
-The same steps by hand, with openssl and sha256sum, stand in README.txt.
+The same steps by hand, with openssl and sha256sum, stand in data/by-hand.md.
 """
 
 from __future__ import annotations
