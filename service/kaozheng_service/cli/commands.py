@@ -12,6 +12,7 @@ import typer
 from kaozheng_coverage.verdict import Outcome
 
 from kaozheng_service.cli.card_commands import print_cards
+from kaozheng_service.cli.case_commands import case_app
 from kaozheng_service.cli.reference_commands import reference_app
 from kaozheng_service.cli.room_commands import room_app
 from kaozheng_service.cli.timetable_commands import timetable_app
@@ -31,6 +32,7 @@ app.add_typer(room_app, name="room")
 app.add_typer(reference_app, name="reference")
 app.add_typer(timetable_app, name="timetable")
 app.add_typer(window_app, name="window")
+app.add_typer(case_app, name="case")
 app.command("cards")(print_cards)
 
 ConfigOption = Annotated[Path, typer.Option("--config", "-c", help="the site file", envvar="KAOZHENG_SITE")]

@@ -16,6 +16,7 @@ import structlog
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
+from kaozheng_service.cases.rebuilt import CASE_ROWS
 from kaozheng_service.clock import from_text
 from kaozheng_service.database import (
     Alarm,
@@ -317,4 +318,5 @@ _ROWS: dict[str, Callable[[Station, Session, Body, int], None]] = {
     "backfill.segment": _backfill_segment,
     "backfill.closed": _backfill_closed,
     "gap.healed": _healed,
+    **CASE_ROWS,
 }
