@@ -304,7 +304,7 @@ class Holder(Base):
 
 
 class Mark(Base):
-    """A moment on a room's timeline: seal_opened, paper_handed_out, incident."""
+    """A moment on a room's timeline: seal_opened, paper_handed_out, incident. ``by`` marked it."""
 
     __tablename__ = "marks"
 
@@ -313,6 +313,7 @@ class Mark(Base):
     at: Mapped[datetime] = mapped_column(index=True)
     kind: Mapped[str]
     note: Mapped[str]
+    by: Mapped[str | None]
     leaf: Mapped[int | None]
 
 

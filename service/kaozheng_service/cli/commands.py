@@ -13,8 +13,10 @@ from kaozheng_coverage.verdict import Outcome
 
 from kaozheng_service.cli.card_commands import print_cards
 from kaozheng_service.cli.case_commands import case_app
+from kaozheng_service.cli.find_command import find, mark_app
 from kaozheng_service.cli.reference_commands import reference_app
 from kaozheng_service.cli.room_commands import room_app
+from kaozheng_service.cli.roster_commands import roster_app
 from kaozheng_service.cli.timetable_commands import timetable_app
 from kaozheng_service.cli.window_commands import window_app
 from kaozheng_service.config.site import RoomConfig, Site, load_room, load_site
@@ -33,6 +35,9 @@ app.add_typer(reference_app, name="reference")
 app.add_typer(timetable_app, name="timetable")
 app.add_typer(window_app, name="window")
 app.add_typer(case_app, name="case")
+app.add_typer(roster_app, name="roster")
+app.add_typer(mark_app, name="mark")
+app.command()(find)
 app.command("cards")(print_cards)
 
 ConfigOption = Annotated[Path, typer.Option("--config", "-c", help="the site file", envvar="KAOZHENG_SITE")]
@@ -186,29 +191,6 @@ def record(
     else:
         print_session(site, facts)
     raise typer.Exit(0 if facts.result.verdict == "complete" else 1)
-
-
-@app.command()
-def find(
-    config: ConfigOption = SITE_FILE,
-    room: RoomOption = ...,  # type: ignore[assignment]
-    at: Annotated[str, typer.Option(help='moment, such as "2024-11-23 09:30:15" in the site\'s time')] = ...,  # type: ignore[assignment]
-    seat: Annotated[str | None, typer.Option(help="seat number")] = None,
-    as_json: JsonOption = False,
-) -> None:
-    """Find the footage of a seat and moment: which cameras see it, best first, and in which file."""
-    from kaozheng_service.cli.tables import print_found
-    from kaozheng_service.disputes.find import find as find_footage
-    from kaozheng_service.disputes.find import find_json, parse_moment
-    from kaozheng_service.station import open_station
-
-    site = load_site(config)
-    result = find_footage(open_station(site), site.room(room).id, seat, parse_moment(at, site.zone))
-    if as_json:
-        _print_json(find_json(result))
-    else:
-        print_found(site, result)
-    raise typer.Exit(0 if result.found else 1)
 
 
 @app.command()

@@ -107,6 +107,15 @@ class NearestFootage:
 
 
 @dataclass(frozen=True, slots=True)
+class FoundCandidate:
+    """Whose footage was asked for. ``shared`` are others whom a list gives the same seat."""
+
+    number: str
+    window: str
+    shared: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class FindResult:
     """``cameras`` see the seat, best first; ``blind`` are the room's others.
 
@@ -126,6 +135,7 @@ class FindResult:
     blind: tuple[FoundCamera, ...]
     before: NearestFootage | None
     after: NearestFootage | None
+    candidate: FoundCandidate | None = None
 
     @property
     def found(self) -> bool:
@@ -163,6 +173,14 @@ def find_json(result: FindResult) -> dict[str, Any]:
         "blind_cameras": [_camera_json(camera) for camera in result.blind],
         "nearest_before": _nearest_json(result.before),
         "nearest_after": _nearest_json(result.after),
+        "candidate": None
+        if result.candidate is None
+        else {
+            "number": result.candidate.number,
+            "window": result.candidate.window,
+            "seat_known": result.seat is not None,
+            "shared_with": list(result.candidate.shared),
+        },
     }
 
 

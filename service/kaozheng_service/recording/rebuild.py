@@ -168,7 +168,8 @@ def _gap(_station: Station, session: Session, body: Body, leaf: int) -> None:
 
 def _mark(_station: Station, session: Session, body: Body, leaf: int) -> None:
     at = from_text(body["moment"])
-    session.add(Mark(room_id=body["room"], at=at, kind=body["mark"], note=body["note"], leaf=leaf))
+    by = body.get("by") or None
+    session.add(Mark(room_id=body["room"], at=at, kind=body["mark"], note=body["note"], by=by, leaf=leaf))
 
 
 def _alarm(_station: Station, session: Session, body: Body, leaf: int) -> None:
