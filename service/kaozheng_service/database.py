@@ -136,7 +136,8 @@ class Segment(Base):
     ``step_s``. ``boot`` and ``boot_s`` are this boot of the machine and the segment's begin in s since then, None where
     another process wrote it before the machine was restarted. ``clock`` is synchronised, unsynchronised or unknown,
     with the kernel's ``clock_error_s``. ``first_pts_s`` and ``last_pts_s`` are the stream's own time stamps.
-    Rows of version 0.1.0 have none of these. ``copied_at`` is when it was on the second disk, None where it is not.
+    Rows of version 0.1.0 have none of these. ``copied_at`` is when it was on the second disk, None where it is not;
+    ``deleted_leaf`` the record that its file was deleted when its time was over.
     """
 
     __tablename__ = "segments"
@@ -166,6 +167,7 @@ class Segment(Base):
     last_pts_s: Mapped[float | None]
     leaf: Mapped[int | None] = mapped_column(index=True)
     copied_at: Mapped[datetime | None]
+    deleted_leaf: Mapped[int | None]
 
     take: Mapped[Take] = relationship(back_populates="segments")
 
@@ -269,6 +271,7 @@ class BackfilledSegment(Base):
     height: Mapped[int]
     overlapping_s: Mapped[float]
     leaf: Mapped[int | None] = mapped_column(index=True)
+    deleted_leaf: Mapped[int | None]
 
     take: Mapped[BackfilledTake] = relationship(back_populates="segments")
 

@@ -15,6 +15,7 @@ from kaozheng_service.cli.card_commands import print_cards
 from kaozheng_service.cli.case_commands import case_app
 from kaozheng_service.cli.find_command import find, mark_app
 from kaozheng_service.cli.reference_commands import reference_app
+from kaozheng_service.cli.retention_commands import retention_app
 from kaozheng_service.cli.room_commands import room_app
 from kaozheng_service.cli.roster_commands import roster_app
 from kaozheng_service.cli.timetable_commands import timetable_app
@@ -37,6 +38,7 @@ app.add_typer(window_app, name="window")
 app.add_typer(case_app, name="case")
 app.add_typer(roster_app, name="roster")
 app.add_typer(mark_app, name="mark")
+app.add_typer(retention_app, name="retention")
 app.command()(find)
 app.command("cards")(print_cards)
 

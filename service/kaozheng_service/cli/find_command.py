@@ -13,6 +13,7 @@ from rich.table import Table
 from kaozheng_service.cli.tables import console, print_found
 from kaozheng_service.cli.timetable_commands import ConfigOption, JsonOption, operator
 from kaozheng_service.config.site import Site, load_site
+from kaozheng_service.database import Gap
 from kaozheng_service.errors import UserError
 from kaozheng_service.session_wording import mark_name
 from kaozheng_service.station import Station, open_station
@@ -154,10 +155,7 @@ def _print_search(site: Site, found: SearchResult) -> None:
         marks = "; ".join(
             f"{mark.at.astimezone(site.zone):%T} {mark_name(mark.kind)} {mark.note}" for mark in one.marks
         )
-        holes = [
-            (gap, *(edge.astimezone(site.zone) for edge in (gap.starts_at, gap.ends_at))) for gap in one.gaps
-        ]
-        gaps = "; ".join(f"{gap.camera_id} {first:%T}–{last:%T} {gap.cause}" for gap, first, last in holes)
+        gaps = "; ".join(_gap(site, gap) for gap in one.gaps)
         words = (
             one.window.id,
             f"{begin:%F %R}",
@@ -176,6 +174,11 @@ def _print_search(site: Site, found: SearchResult) -> None:
             ),
             soft_wrap=True,
         )
+
+
+def _gap(site: Site, gap: Gap) -> str:
+    first, last = (edge.astimezone(site.zone) for edge in (gap.starts_at, gap.ends_at))
+    return f"{gap.camera_id} {first:%T}–{last:%T} {gap.cause}"
 
 
 def _json(body: Any) -> None:

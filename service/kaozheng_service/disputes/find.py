@@ -279,6 +279,7 @@ def _found(row: Segment | BackfilledSegment, at: datetime | None) -> FoundSegmen
         ends_at=row.ends_at,
         leaf=row.leaf,
         offset_s=(at - row.starts_at).total_seconds() if at is not None else None,
+        deleted_leaf=row.deleted_leaf,
     )
 
 

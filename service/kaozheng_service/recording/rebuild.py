@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import structlog
-from sqlalchemy import func, select
+from sqlalchemy import func, select, update
 from sqlalchemy.orm import Session
 
 from kaozheng_service.cases.rebuilt import CASE_ROWS
@@ -160,6 +160,13 @@ def _segment(station: Station, session: Session, body: Body, leaf: int) -> None:
     if not body["previous"]:
         take = session.get_one(Take, body["take"])
         take.opened_at, take.folder = from_text(body["starts_at"]), Path(body["path"]).parent.as_posix()
+
+
+def _deleted(_station: Station, session: Session, body: Body, leaf: int) -> None:
+    session.flush()
+    for table in (Segment, BackfilledSegment):
+        here = table.path == body["path"], table.deleted_leaf.is_(None)
+        session.execute(update(table).where(*here).values(deleted_leaf=leaf))
 
 
 def _gap(_station: Station, session: Session, body: Body, leaf: int) -> None:
@@ -310,6 +317,7 @@ _ROWS: dict[str, Callable[[Station, Session, Body, int], None]] = {
     "take.closed": _take_closed,
     "take.copied": _take_copied,
     "segment": _segment,
+    "segment.deleted": _deleted,
     "gap": _gap,
     "mark": _mark,
     "alarm.raised": _alarm,
