@@ -14,6 +14,7 @@ from sqlalchemy import (
     Dialect,
     Engine,
     ForeignKey,
+    Index,
     String,
     TypeDecorator,
     UniqueConstraint,
@@ -129,6 +130,12 @@ class Take(Base):
     segments: Mapped[list[Segment]] = relationship(back_populates="take", order_by="Segment.number")
 
 
+# A segment is cut after at most 600 s, at its next keyframe. Those that are nevertheless longer have an index of their
+# own: a look-up by time goes no farther back than this, and asks for the long ones apart (`disputes/meeting.py`).
+LONGEST_SEGMENT_S = 660
+LONG_SEGMENT = f"julianday(ends_at) - julianday(starts_at) > {LONGEST_SEGMENT_S} / 86400.0"
+
+
 class Segment(Base):
     """One closed and hashed file of a take: ``path`` from the archive on, ``number`` from 1 in its take.
 
@@ -141,7 +148,11 @@ class Segment(Base):
     """
 
     __tablename__ = "segments"
-    __table_args__ = (UniqueConstraint("take_id", "number"),)
+    __table_args__ = (
+        UniqueConstraint("take_id", "number"),
+        Index("ix_segments_moment", "room_id", "camera_id", "starts_at", "ends_at"),
+        Index("ix_segments_long", "room_id", "camera_id", sqlite_where=text(LONG_SEGMENT)),
+    )
 
     id: Mapped[int] = mapped_column(primary_key=True, autoincrement=True)
     take_id: Mapped[str] = mapped_column(ForeignKey("takes.id"), index=True)
@@ -425,6 +436,7 @@ def open_database(path: Path) -> Sessions:
     _let_alarms_be_without_window(engine)
     Base.metadata.create_all(engine)
     _add_missing_columns(engine)
+    _add_missing_indexes(engine)
     return sessionmaker(engine, expire_on_commit=False)
 
 
@@ -450,6 +462,17 @@ def _add_missing_columns(engine: Engine) -> None:
             except OperationalError as error:  # another process, opening it at the same time, was first
                 if "duplicate column" not in str(error):
                     raise
+
+
+def _add_missing_indexes(engine: Engine) -> None:
+    """Those that came later; of a province's season this takes minutes, once."""
+    with engine.begin() as connection:
+        there = inspect(connection)
+        for table in Base.metadata.sorted_tables:
+            known = {one["name"] for one in there.get_indexes(table.name)}
+            for index in sorted(table.indexes, key=lambda one: str(one.name)):
+                if index.name not in known:
+                    connection.execute(CreateIndex(index, if_not_exists=True))
 
 
 def _let_alarms_be_without_window(engine: Engine) -> None:

@@ -25,6 +25,7 @@ from kaozheng_service.disputes.found import (
     NearestFootage,
     find_json,
 )
+from kaozheng_service.disputes.meeting import meeting
 from kaozheng_service.disputes.moment import parse_moment
 from kaozheng_service.disputes.sight import SeatSight, room_seats, seat_sights
 from kaozheng_service.disputes.timeline import State, camera_timeline
@@ -216,12 +217,7 @@ def _segments(
     rows = list(
         session.scalars(
             select(Segment)
-            .where(
-                Segment.room_id == room_id,
-                Segment.camera_id == camera_id,
-                Segment.starts_at < ends_at,
-                Segment.ends_at > starts_at,
-            )
+            .where(meeting(room_id, camera_id, starts_at, ends_at))
             .order_by(Segment.starts_at, Segment.take_id, Segment.number)
         )
     )
