@@ -32,6 +32,9 @@ SEGMENT_S = 30
 PER_SESSION = 540
 LOOKUPS, WHOLE = 2000, 200
 TARGET = 5.0
+# Processor time of the asking thread and time by the clock, in ms.
+Times = tuple[float, float]
+CPU, WALL = 0, 1
 BEGIN = datetime(2020, 1, 1, tzinfo=UTC)
 EVERY = timedelta(hours=12)
 
@@ -147,23 +150,22 @@ def _measure(station: Station, sessions: int) -> list[str]:
             found.append(_ms(lambda v=values: _one(connection.execute(sql, v).fetchall())))  # type: ignore[misc]
     whole = [_ms(lambda: find(station, room.id, seat, moment())) for _ in range(WHOLE)]
     grown = _memory_mb() - before
-    ratio = _part(found, 0.99) / _part(keys, 0.99)
+    ratio, wall = (_part(found, 0.99, one) / _part(keys, 0.99, one) for one in (CPU, WALL))
+    rows = (
+        (f"row by primary key, {LOOKUPS} times", keys),
+        (f"file of a camera and moment, {LOOKUPS} times, in turn with these", found),
+        (f"whole answer of a seat: every camera's files, gaps, timeline, {WHOLE} times", whole),
+    )
     return [
         f"# Looking up a seat and a moment among {last:,} segments",
         "",
-        "| | p50 | p99 |",
-        "|---|---|---|",
-        *(
-            f"| {what} | {_part(times, 0.5):.3f} ms | {_part(times, 0.99):.3f} ms |"
-            for what, times in (
-                (f"row by primary key, {LOOKUPS} times", keys),
-                (f"file of a camera and moment, {LOOKUPS} times, in turn with these", found),
-                (f"whole answer of a seat: every camera's files, gaps, timeline, {WHOLE} times", whole),
-            )
-        ),
+        "| ms | p50 | p99 | p50 by the clock | p99 by the clock |",
+        "|---|---|---|---|---|",
+        *(f"| {what} | {_columns(times)} |" for what, times in rows),
         "",
-        f"p99 of the look-up is {ratio:.1f} times that of the primary key; target at most {TARGET:g}: "
-        f"{'held' if ratio <= TARGET else 'MISSED'}. Memory grew by {grown:.0f} MB over all of them.",
+        "The first two columns are processor time, which does not count who else uses the machine.",
+        f"p99 of the look-up is {ratio:.1f} times that of the primary key ({wall:.1f} by the clock); target at most "
+        f"{TARGET:g}: {'held' if ratio <= TARGET else 'MISSED'}. Memory grew by {grown:.0f} MB over all of them.",
     ]
 
 
@@ -179,14 +181,18 @@ def _text(moment: datetime) -> str:
     return f"{moment:%Y-%m-%d %H:%M:%S.%f}"
 
 
-def _ms(run: Callable[[], object]) -> float:
-    begun = time.perf_counter()
+def _ms(run: Callable[[], object]) -> Times:
+    begun, used = time.perf_counter(), time.thread_time()
     run()
-    return (time.perf_counter() - begun) * 1000
+    return (time.thread_time() - used) * 1000, (time.perf_counter() - begun) * 1000
 
 
-def _part(times: list[float], share: float) -> float:
-    return sorted(times)[min(int(len(times) * share), len(times) - 1)]
+def _part(times: list[Times], share: float, which: int) -> float:
+    return sorted(one[which] for one in times)[min(int(len(times) * share), len(times) - 1)]
+
+
+def _columns(times: list[Times]) -> str:
+    return " | ".join(f"{_part(times, share, one):.3f}" for one in (CPU, WALL) for share in (0.5, 0.99))
 
 
 def _memory_mb() -> float:

@@ -151,7 +151,7 @@ class Segment(Base):
     __table_args__ = (
         UniqueConstraint("take_id", "number"),
         Index("ix_segments_moment", "room_id", "camera_id", "starts_at", "ends_at"),
-        Index("ix_segments_long", "room_id", "camera_id", sqlite_where=text(LONG_SEGMENT)),
+        Index("ix_segments_long", "room_id", "camera_id", "starts_at", sqlite_where=text(LONG_SEGMENT)),
     )
 
     id: Mapped[int] = mapped_column(primary_key=True, autoincrement=True)

@@ -334,3 +334,41 @@ def test_without_accounts_nobody_acts(centre):
     code, said = centre.run("case", "open", "--as", "li.na", "--reason", "x", "--window", centre.window)
     assert code == 2
     assert "account add" in said
+
+
+def test_an_export_for_a_case_needs_its_open_viewing_and_is_on_the_register(centre, tmp_path):
+    centre.with_accounts()
+    run = centre.run
+    body = json.loads(
+        run("case", "open", "--as", "li.na", "--reason", "x", "--window", centre.window, "--json")[1]
+    )
+    case = body["id"]
+    asked = [
+        "export",
+        "--room",
+        ROOM,
+        "--from",
+        "2024-11-23 09:00:00",
+        "--to",
+        "2024-11-23 09:00:04",
+        "--reason",
+        "申诉",
+    ]
+    asked += ["--camera", "front-left", "--case", case]
+    code, said = run(*asked, "--as", "zhao.min", "--out", str(tmp_path / "bag"))
+    assert code == 1
+    assert "head of the appraisal centre" in said
+    assert not (tmp_path / "bag").exists()
+    run("case", "request-access", case, "--why", "导出", "--as", "li.na")
+    run("case", "approve", case, "--as", "wang.jun")
+    run("case", "confirm", case, "--as", "zhao.min")
+    run("case", "confirm", case, "--as", "qian.bo")
+    assert run(*asked, "--as", "li.na", "--out", str(tmp_path / "bag"))[0] == 1
+    code, said = run(*asked, "--as", "zhao.min", "--out", str(tmp_path / "bag"), "--json")
+    assert code == 0
+    export = json.loads(said)
+    found = load_case(centre.station, case)
+    assert [(one.export, one.record) for one in found.exports] == [(export["id"], export["leaf"])]
+    (view,) = registered(centre.station).views
+    assert (view.account, view.case_id) == ("zhao.min", case)
+    assert run(*asked, "--out", str(tmp_path / "other"))[0] == 2

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -205,10 +206,18 @@ def export(
     out: Annotated[Path, typer.Option(help="folder to make")] = ...,  # type: ignore[assignment]
     camera: Annotated[list[str] | None, typer.Option(help="only these cameras; all when left out")] = None,
     seat: Annotated[str | None, typer.Option(help="the seat that it is about, for the record")] = None,
+    case: Annotated[
+        str | None, typer.Option(help="the case that it is for, of which a viewing must be open; with --as")
+    ] = None,
+    account: Annotated[
+        str | None, typer.Option("--as", metavar="ACCOUNT", help="one of the two present")
+    ] = None,
     as_json: JsonOption = False,
 ) -> None:
     """Export footage as a BagIt bag that anyone can verify offline."""
+    from kaozheng_service.cli.acting import acting
     from kaozheng_service.cli.tables import TaskBars
+    from kaozheng_service.disputes.case_export import export_for_case
     from kaozheng_service.disputes.export import ExportRequest, export_bag, export_json
     from kaozheng_service.disputes.find import parse_moment
     from kaozheng_service.station import open_station
@@ -226,8 +235,18 @@ def export(
         reason=reason,
         seat=seat,
     )
+    if (case is None) != (account is None):
+        raise UserError("--case 与 --as 须一起写明 · --case and --as go together")
+    station = open_station(site)
+    export_it = partial(export_bag, station, request, out)
     with TaskBars(shown=not as_json) as bars:
-        result = export_bag(open_station(site), request, out, progress=bars.task("exporting"))
+        progress = bars.task("exporting")
+        if case is None or account is None:
+            result = export_it(progress)
+        else:
+            result = export_for_case(
+                station, case, acting(station, account), request, lambda: export_it(progress)
+            )
     if as_json:
         _print_json(export_json(result))
         return

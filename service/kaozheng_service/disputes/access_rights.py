@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from kaozheng_service.access.actor import Actor, Role
 from kaozheng_service.cases.book import load_cases
 from kaozheng_service.cases.case import Case, Request
+from kaozheng_service.cases.errors import NotAllowedError
 from kaozheng_service.cases.words import role_names
 from kaozheng_service.station import Station
 
@@ -106,3 +108,39 @@ class CaseGrants:
             f"two people of different roles present, each having confirmed: {english}",
             roles,
         )
+
+
+def require_case(
+    station: Station,
+    case_id: str,
+    actor: Actor,
+    room: str,
+    cameras: Sequence[str],
+    starts_at: datetime,
+    ends_at: datetime,
+    at: datetime,
+) -> Grant:
+    """That ``actor`` may be handed this for exactly this case now.
+
+    Raises
+    ------
+    NotAllowedError : no; it says what is needed and who can give it
+    """
+    grants = CaseGrants(station)
+    answer: Grant | None = None
+    for camera in cameras:
+        said = grants.may_watch(actor, room, camera, starts_at, ends_at, at)
+        if isinstance(said, Refusal):
+            raise NotAllowedError(
+                f"{camera}: 需要" + "；".join(need.chinese for need in said.needs),
+                f"{camera}: needs " + "; ".join(need.english for need in said.needs),
+                said.needs[0].given_by,
+            )
+        if said.case != case_id:
+            raise NotAllowedError(
+                f"{camera}: 当前查阅属于 {said.case}", f"{camera}: the viewing that is open is of {said.case}"
+            )
+        answer = said
+    if answer is None:
+        raise NotAllowedError("请写明机位", "name at least one camera")
+    return answer
