@@ -14,6 +14,7 @@ from sqlalchemy import (
     Dialect,
     Engine,
     ForeignKey,
+    Index,
     String,
     TypeDecorator,
     UniqueConstraint,
@@ -129,6 +130,12 @@ class Take(Base):
     segments: Mapped[list[Segment]] = relationship(back_populates="take", order_by="Segment.number")
 
 
+# A segment is cut after at most 600 s, at its next keyframe. Those that are nevertheless longer have an index of their
+# own: a look-up by time goes no farther back than this, and asks for the long ones apart (`disputes/meeting.py`).
+LONGEST_SEGMENT_S = 660
+LONG_SEGMENT = f"julianday(ends_at) - julianday(starts_at) > {LONGEST_SEGMENT_S} / 86400.0"
+
+
 class Segment(Base):
     """One closed and hashed file of a take: ``path`` from the archive on, ``number`` from 1 in its take.
 
@@ -136,11 +143,16 @@ class Segment(Base):
     ``step_s``. ``boot`` and ``boot_s`` are this boot of the machine and the segment's begin in s since then, None where
     another process wrote it before the machine was restarted. ``clock`` is synchronised, unsynchronised or unknown,
     with the kernel's ``clock_error_s``. ``first_pts_s`` and ``last_pts_s`` are the stream's own time stamps.
-    Rows of version 0.1.0 have none of these. ``copied_at`` is when it was on the second disk, None where it is not.
+    Rows of version 0.1.0 have none of these. ``copied_at`` is when it was on the second disk, None where it is not;
+    ``deleted_leaf`` the record that its file was deleted when its time was over.
     """
 
     __tablename__ = "segments"
-    __table_args__ = (UniqueConstraint("take_id", "number"),)
+    __table_args__ = (
+        UniqueConstraint("take_id", "number"),
+        Index("ix_segments_moment", "room_id", "camera_id", "starts_at", "ends_at"),
+        Index("ix_segments_long", "room_id", "camera_id", "starts_at", sqlite_where=text(LONG_SEGMENT)),
+    )
 
     id: Mapped[int] = mapped_column(primary_key=True, autoincrement=True)
     take_id: Mapped[str] = mapped_column(ForeignKey("takes.id"), index=True)
@@ -166,6 +178,7 @@ class Segment(Base):
     last_pts_s: Mapped[float | None]
     leaf: Mapped[int | None] = mapped_column(index=True)
     copied_at: Mapped[datetime | None]
+    deleted_leaf: Mapped[int | None]
 
     take: Mapped[Take] = relationship(back_populates="segments")
 
@@ -269,6 +282,7 @@ class BackfilledSegment(Base):
     height: Mapped[int]
     overlapping_s: Mapped[float]
     leaf: Mapped[int | None] = mapped_column(index=True)
+    deleted_leaf: Mapped[int | None]
 
     take: Mapped[BackfilledTake] = relationship(back_populates="segments")
 
@@ -304,7 +318,7 @@ class Holder(Base):
 
 
 class Mark(Base):
-    """A moment on a room's timeline: seal_opened, paper_handed_out, incident."""
+    """A moment on a room's timeline: seal_opened, paper_handed_out, incident. ``by`` marked it."""
 
     __tablename__ = "marks"
 
@@ -313,6 +327,7 @@ class Mark(Base):
     at: Mapped[datetime] = mapped_column(index=True)
     kind: Mapped[str]
     note: Mapped[str]
+    by: Mapped[str | None]
     leaf: Mapped[int | None]
 
 
@@ -421,6 +436,7 @@ def open_database(path: Path) -> Sessions:
     _let_alarms_be_without_window(engine)
     _make_tables(engine)
     _add_missing_columns(engine)
+    _add_missing_indexes(engine)
     return sessionmaker(engine, expire_on_commit=False)
 
 
@@ -455,6 +471,17 @@ def _add_missing_columns(engine: Engine) -> None:
             except OperationalError as error:  # another process, opening it at the same time, was first
                 if "duplicate column" not in str(error):
                     raise
+
+
+def _add_missing_indexes(engine: Engine) -> None:
+    """Those that came later; of a province's season this takes minutes, once."""
+    with engine.begin() as connection:
+        there = inspect(connection)
+        for table in Base.metadata.sorted_tables:
+            known = {one["name"] for one in there.get_indexes(table.name)}
+            for index in sorted(table.indexes, key=lambda one: str(one.name)):
+                if index.name not in known:
+                    connection.execute(CreateIndex(index, if_not_exists=True))
 
 
 def _let_alarms_be_without_window(engine: Engine) -> None:

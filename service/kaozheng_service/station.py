@@ -5,11 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+from kaozheng_service.cases import tables as _cases  # noqa: F401 - so that their tables are made too
 from kaozheng_service.config.site import Site
 from kaozheng_service.database import Sessions, open_database
 from kaozheng_service.database_damage import put_aside_if_damaged
 from kaozheng_service.evidence.keys import load_or_make_key
 from kaozheng_service.evidence.log import EvidenceLog
+from kaozheng_service.retention import tables as _retention  # noqa: F401
+from kaozheng_service.roster import tables as _roster  # noqa: F401
 
 DATABASE = "kaozheng.sqlite"
 

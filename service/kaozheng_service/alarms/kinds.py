@@ -27,9 +27,10 @@ class AlarmKind(StrEnum):
     SECOND_TARGET = "second_target"  # the second copy does not go on, or is behind
     WATCH_DEAD = "watch_dead"  # pictures are not judged
     SERVICE_STALLED = "service_stalled"  # the loop that starts recorders does not get through
+    EMERGENCY_ACCESS = "emergency_access"  # footage was opened without the usual approval; told once
 
 
-EVENTS = frozenset({AlarmKind.GAP, AlarmKind.CLOCK_STEPPED})
+EVENTS = frozenset({AlarmKind.GAP, AlarmKind.CLOCK_STEPPED, AlarmKind.EMERGENCY_ACCESS})
 
 
 @dataclass(frozen=True, slots=True)

@@ -26,6 +26,7 @@ _NAMES: dict[str, tuple[str, str]] = {
     AlarmKind.SECOND_TARGET: ("第二份存储异常", "second copy not kept"),
     AlarmKind.WATCH_DEAD: ("画面监看停止", "pictures are not being watched"),
     AlarmKind.SERVICE_STALLED: ("录像服务停滞", "recording service stalled"),
+    AlarmKind.EMERGENCY_ACCESS: ("紧急调阅录像", "emergency access to footage"),
 }
 _PICTURES = {
     Fault.LOST: "picture lost",
@@ -91,6 +92,10 @@ _STEPS: dict[str, tuple[str, str]] = {
     AlarmKind.SERVICE_STALLED: (
         "已开始的录像继续；请重启服务：systemctl restart kaozheng",
         "running recorders go on; restart the service: systemctl restart kaozheng",
+    ),
+    AlarmKind.EMERGENCY_ACCESS: (
+        "请负责人核查并登记结论：kaozheng case review",
+        "the head reviews it and notes the finding: kaozheng case review",
     ),
 }
 _PICTURE_STEP = ("录像照常进行；请到考场查看摄像机", "recording goes on; look at the camera in the room")

@@ -14,6 +14,7 @@ from kaozheng_service.cli.calibrate_commands import calibrate
 from kaozheng_service.cli.card_check_command import check_cards
 from kaozheng_service.cli.commands import app
 from kaozheng_service.cli.disk_command import disk
+from kaozheng_service.cli.register_command import register
 from kaozheng_service.cli.second_command import second
 from kaozheng_service.cli.session_commands import checkpoint, completeness, sheet
 from kaozheng_service.cli.systemd_command import systemd_unit
@@ -29,6 +30,7 @@ app.command()(second)
 app.command("cards-check")(check_cards)
 app.command()(completeness)
 app.command()(sheet)
+app.command()(register)
 app.command()(checkpoint)
 
 

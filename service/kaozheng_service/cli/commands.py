@@ -12,9 +12,13 @@ import typer
 from kaozheng_coverage.verdict import Outcome
 
 from kaozheng_service.cli.card_commands import print_cards
+from kaozheng_service.cli.case_commands import case_app
 from kaozheng_service.cli.decrypt_command import decrypt, new_passphrase
+from kaozheng_service.cli.find_command import find, mark_app
 from kaozheng_service.cli.reference_commands import reference_app
+from kaozheng_service.cli.retention_commands import retention_app
 from kaozheng_service.cli.room_commands import room_app
+from kaozheng_service.cli.roster_commands import roster_app
 from kaozheng_service.cli.timetable_commands import timetable_app
 from kaozheng_service.cli.window_commands import window_app
 from kaozheng_service.config.site import RoomConfig, Site, load_room, load_site
@@ -32,6 +36,11 @@ app.add_typer(room_app, name="room")
 app.add_typer(reference_app, name="reference")
 app.add_typer(timetable_app, name="timetable")
 app.add_typer(window_app, name="window")
+app.add_typer(case_app, name="case")
+app.add_typer(roster_app, name="roster")
+app.add_typer(mark_app, name="mark")
+app.add_typer(retention_app, name="retention")
+app.command()(find)
 app.command("cards")(print_cards)
 app.command("decrypt")(decrypt)
 
@@ -189,29 +198,6 @@ def record(
 
 
 @app.command()
-def find(
-    config: ConfigOption = SITE_FILE,
-    room: RoomOption = ...,  # type: ignore[assignment]
-    at: Annotated[str, typer.Option(help='moment, such as "2024-11-23 09:30:15" in the site\'s time')] = ...,  # type: ignore[assignment]
-    seat: Annotated[str | None, typer.Option(help="seat number")] = None,
-    as_json: JsonOption = False,
-) -> None:
-    """Find the footage of a seat and moment: which cameras see it, best first, and in which file."""
-    from kaozheng_service.cli.tables import print_found
-    from kaozheng_service.disputes.find import find as find_footage
-    from kaozheng_service.disputes.find import find_json, parse_moment
-    from kaozheng_service.station import open_station
-
-    site = load_site(config)
-    result = find_footage(open_station(site), site.room(room).id, seat, parse_moment(at, site.zone))
-    if as_json:
-        _print_json(find_json(result))
-    else:
-        print_found(site, result)
-    raise typer.Exit(0 if result.found else 1)
-
-
-@app.command()
 def export(
     config: ConfigOption = SITE_FILE,
     room: RoomOption = ...,  # type: ignore[assignment]
@@ -223,6 +209,12 @@ def export(
     seat: Annotated[str | None, typer.Option(help="the seat that it is about, for the record")] = None,
     by: Annotated[
         str | None, typer.Option(help="who exports, for the record; this account when left out")
+    ] = None,
+    case: Annotated[
+        str | None, typer.Option(help="the case that it is for, of which a viewing must be open; with --as")
+    ] = None,
+    account: Annotated[
+        str | None, typer.Option("--as", metavar="ACCOUNT", help="one of the two present")
     ] = None,
     mask_others: Annotated[
         bool, typer.Option("--mask-others", help="add copies in which every seat but --seat is masked")
@@ -246,11 +238,13 @@ def export(
 
     With --encrypt-to or --passphrase, --out is one file that ends in .tar.age.
     """
+    from kaozheng_service.cli.acting import acting
     from kaozheng_service.cli.tables import TaskBars
     from kaozheng_service.cli.timetable_commands import operator
+    from kaozheng_service.disputes.case_export import export_for_case
     from kaozheng_service.disputes.derived import Extras
     from kaozheng_service.disputes.encrypted import Lock, export_encrypted, read_recipients
-    from kaozheng_service.disputes.export import ExportRequest, export_bag, export_json
+    from kaozheng_service.disputes.export import ExportRequest, ExportResult, export_bag, export_json
     from kaozheng_service.disputes.find import parse_moment
     from kaozheng_service.station import open_station
 
@@ -268,6 +262,8 @@ def export(
         seat=seat,
         by=by or operator(),
     )
+    if (case is None) != (account is None):
+        raise UserError("--case 与 --as 须一起写明 · --case and --as go together")
     extras = Extras(mask_others=mask_others, together=together, masked_out=masked_out)
     locked = bool(encrypt_to) or passphrase
     if locked and masked_out is not None:
@@ -275,12 +271,19 @@ def export(
             "--masked-out is not encrypted; leave it out, or leave --encrypt-to and --passphrase out"
         )
     lock = Lock(read_recipients(encrypt_to or []), new_passphrase() if passphrase else None)
+    station = open_station(site)
     with TaskBars(shown=not as_json) as bars:
-        station, progress = open_station(site), bars.task("exporting")
-        if locked:
-            result = export_encrypted(station, request, out, lock, progress, extras=extras)
+        progress = bars.task("exporting")
+
+        def export_it() -> ExportResult:
+            if locked:
+                return export_encrypted(station, request, out, lock, progress, extras=extras)
+            return export_bag(station, request, out, progress, extras=extras)
+
+        if case is None or account is None:
+            result = export_it()
         else:
-            result = export_bag(station, request, out, progress, extras=extras)
+            result = export_for_case(station, case, acting(station, account), request, export_it)
     if as_json:
         _print_json(export_json(result))
     elif locked:

@@ -320,6 +320,8 @@ def print_found(site: Site, result: FindResult) -> None:
 
 def _file(camera: FoundCamera) -> str:
     for segment in camera.segments:
+        if segment.deleted_leaf is not None and segment.offset_s is not None:
+            return f"保存期满已删除 deleted after its time, 存证 record {segment.deleted_leaf}"
         if segment.offset_s is not None:
             return f"{segment.path} at {segment.offset_s:.1f} s"
     for one in camera.backfilled:

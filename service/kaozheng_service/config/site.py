@@ -23,7 +23,9 @@ from pydantic import (
 )
 
 from kaozheng_service.config.alarms import Alarms
+from kaozheng_service.config.calendar import Calendar
 from kaozheng_service.config.cameras import CameraConfig
+from kaozheng_service.config.case_rules import CaseRules, RetentionRules
 from kaozheng_service.config.document import Document, FileError
 from kaozheng_service.config.drawing_map import DrawingMap
 from kaozheng_service.config.fields import (
@@ -284,6 +286,9 @@ class Site(Part_):
     storage: Storage = Storage()
     recording: Recording = Recording()
     alarms: Alarms = Alarms()
+    calendar: Calendar = Calendar()
+    cases: CaseRules = CaseRules()
+    retention: RetentionRules = RetentionRules()
     credentials: list[Credential] = Field(default_factory=list)
     profiles: list[ProfileEntry] = Field(default_factory=list)
     buildings: list[Building] = Field(default_factory=list)

@@ -27,7 +27,7 @@ HEADINGS = {
 NEEDED = ("场次", "时间", "地点")
 HEADING_ROWS = 30
 # A row whose first cell begins so ends the table: what follows are notes and signatures.
-_NOTE = re.compile(
+NOTE = re.compile(
     r"\s*(?:备注|附注|注意|说明|注\s*[:：、.．\d一二三(（]|注$|制表|填表|审核|审批|批准|负责人|联系|合计|总计|共计|小计)"
 )
 _HOURS = re.compile(r"\d\s*[:：∶点时]")
@@ -158,7 +158,7 @@ def _below(sheet: Sheet, heading: Row, columns: dict[str, int]) -> Iterator[Row]
 
 def _is_note(row: Row, columns: dict[str, int]) -> bool:
     first, cell = min(row.cells.items())
-    if _NOTE.match(unicodedata.normalize("NFKC", cell.text)):
+    if NOTE.match(unicodedata.normalize("NFKC", cell.text)):
         return True
     covered = range(first, first + cell.columns)
     return len(row.cells) == 1 and columns["时间"] in covered and columns["地点"] in covered

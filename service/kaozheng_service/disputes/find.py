@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import difflib
+from dataclasses import replace
 from datetime import datetime, timedelta
+from itertools import pairwise
 
 from sqlalchemy import ColumnElement, func, select
 from sqlalchemy.orm import Session, joinedload
@@ -16,20 +18,23 @@ from kaozheng_service.disputes.found import (
     FindResult,
     FoundBackfill,
     FoundCamera,
+    FoundCandidate,
     FoundGap,
     FoundSegment,
     FoundWindow,
     NearestFootage,
     find_json,
 )
+from kaozheng_service.disputes.meeting import meeting
 from kaozheng_service.disputes.moment import parse_moment
 from kaozheng_service.disputes.sight import SeatSight, room_seats, seat_sights
 from kaozheng_service.disputes.timeline import State, camera_timeline
 from kaozheng_service.errors import UserError
 from kaozheng_service.recording.completeness import cancellation_of
+from kaozheng_service.roster.lookup import placements
 from kaozheng_service.station import Station
 
-__all__ = ["UnknownNameError", "find", "find_json", "known_room", "parse_moment"]
+__all__ = ["UnknownNameError", "find", "find_candidate", "find_json", "known_room", "parse_moment"]
 
 # A range is looked through as a whole; longer ones are an archive's business, not a look-up's.
 LONGEST_RANGE = timedelta(hours=24)
@@ -107,6 +112,29 @@ def find(
         before=before,
         after=after,
     )
+
+
+def find_candidate(station: Station, candidate: str, at: datetime | None = None) -> list[FindResult]:
+    """The footage of a candidate, by the rosters: one answer a window, or that around ``at``.
+
+    Without ``at`` it is the whole exam. A candidate whose seat no list gives is answered with the whole room, and
+    ``seat`` None. Of one who changed seats each seat is an answer, for as long as it was theirs.
+
+    Raises
+    ------
+    UserError : no roster names the candidate, or none for that moment
+    """
+    results = []
+    for placed in placements(station, candidate, at):
+        window = placed.window
+        first = at or window.exam_starts_at or window.starts_at
+        last = at or window.exam_ends_at or window.ends_at
+        changes = [moment for moment, _ in placed.moves if first < moment < last]
+        for begin, end in pairwise([first, *changes, last]):
+            there = next(one for one in placements(station, candidate, begin) if one.window.id == window.id)
+            result = find(station, window.room_id, there.seat, begin, end)
+            results.append(replace(result, candidate=FoundCandidate(candidate, window.id, there.shared)))
+    return results
 
 
 def known_room(station: Station, name: str) -> RoomConfig:
@@ -189,12 +217,7 @@ def _segments(
     rows = list(
         session.scalars(
             select(Segment)
-            .where(
-                Segment.room_id == room_id,
-                Segment.camera_id == camera_id,
-                Segment.starts_at < ends_at,
-                Segment.ends_at > starts_at,
-            )
+            .where(meeting(room_id, camera_id, starts_at, ends_at))
             .order_by(Segment.starts_at, Segment.take_id, Segment.number)
         )
     )
@@ -252,6 +275,7 @@ def _found(row: Segment | BackfilledSegment, at: datetime | None) -> FoundSegmen
         ends_at=row.ends_at,
         leaf=row.leaf,
         offset_s=(at - row.starts_at).total_seconds() if at is not None else None,
+        deleted_leaf=row.deleted_leaf,
     )
 
 

@@ -16,7 +16,10 @@ from kaozheng_service.recording.completeness import Cancellation, cancellation_j
 
 @dataclass(frozen=True, slots=True)
 class FoundSegment:
-    """One closed, hashed file. ``offset_s`` is where in it the moment lies, None if it lies in another."""
+    """One closed, hashed file. ``offset_s`` is where in it the moment lies, None if it lies in another.
+
+    ``deleted_leaf`` is the record that the file was deleted when its time was over; None while it is kept.
+    """
 
     id: int
     take: str
@@ -31,6 +34,7 @@ class FoundSegment:
     ends_at: datetime
     leaf: int | None
     offset_s: float | None
+    deleted_leaf: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,8 +98,13 @@ class FoundCamera:
 
     @property
     def recorded(self) -> bool:
-        """Whether a closed file holds the moment."""
-        return self.at_moment is State.RECORDED
+        """Whether a closed file holds the moment, and is still kept."""
+        return self.at_moment is State.RECORDED and self.deleted_leaf is None
+
+    @property
+    def deleted_leaf(self) -> int | None:
+        """The record that the file with the moment was deleted; None where it was not."""
+        return next((one.deleted_leaf for one in self.segments if one.offset_s is not None), None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,6 +113,15 @@ class NearestFootage:
 
     camera_id: str
     at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class FoundCandidate:
+    """Whose footage was asked for. ``shared`` are others whom a list gives the same seat."""
+
+    number: str
+    window: str
+    shared: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,6 +144,7 @@ class FindResult:
     blind: tuple[FoundCamera, ...]
     before: NearestFootage | None
     after: NearestFootage | None
+    candidate: FoundCandidate | None = None
 
     @property
     def found(self) -> bool:
@@ -163,6 +182,14 @@ def find_json(result: FindResult) -> dict[str, Any]:
         "blind_cameras": [_camera_json(camera) for camera in result.blind],
         "nearest_before": _nearest_json(result.before),
         "nearest_after": _nearest_json(result.after),
+        "candidate": None
+        if result.candidate is None
+        else {
+            "number": result.candidate.number,
+            "window": result.candidate.window,
+            "seat_known": result.seat is not None,
+            "shared_with": list(result.candidate.shared),
+        },
     }
 
 
@@ -211,6 +238,7 @@ def _segment_json(segment: FoundSegment) -> dict[str, Any]:
         "to": to_text(segment.ends_at),
         "leaf": segment.leaf,
         "offset_s": segment.offset_s,
+        "deleted_leaf": segment.deleted_leaf,
     }
 
 

@@ -95,6 +95,7 @@ def select_footage(station: Station, room_id: str, camera_ids: Sequence[str], sp
             mine = [take for take in takes if take.camera_id == camera_id]
             rows += _segments(session, mine, span)
         came = _backfilled(session, ids, camera_ids)
+    _refuse_deleted([*rows, *came.segments], span)
     leaves = [(window.leaf, f"window {window.id}") for window in windows]
     leaves += [(take.leaf, f"take {take.id}") for take in takes]
     leaves += [(gap.leaf, f"a gap of {gap.camera_id}") for gap in gaps]
@@ -109,6 +110,19 @@ def select_footage(station: Station, room_id: str, camera_ids: Sequence[str], sp
         _footage(row, records) for row in came.segments if row.starts_at < span[1] and row.ends_at > span[0]
     ]
     return Selection(tuple(footage), tuple(records.values()), tuple(backfilled))
+
+
+def _refuse_deleted(rows: Sequence[Segment | BackfilledSegment], span: Span) -> None:
+    gone = [
+        row
+        for row in rows
+        if row.deleted_leaf is not None and row.starts_at < span[1] and row.ends_at > span[0]
+    ]
+    if gone:
+        raise ServiceError(
+            f"{len(gone)} files of this range were deleted when their time was over, first {gone[0].path} "
+            f"(record {gone[0].deleted_leaf}); there is nothing of them to export"
+        )
 
 
 @dataclass(frozen=True, slots=True)

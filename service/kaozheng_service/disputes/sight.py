@@ -18,6 +18,8 @@ DECIDING = (Part.HEAD, Part.HANDS)
 _BEST_FIRST = {Outcome.PASS: 0, Outcome.UNDETERMINED: 1, Outcome.FAIL: 2}
 _verdicts: dict[tuple[str, str], RoomVerdict] = {}
 _verdicts_lock = threading.Lock()
+# By room, profile and seat; a dispute asks of few seats, and often.
+_sights: dict[tuple[str, str, str], dict[str, SeatSight]] = {}
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +65,14 @@ def room_seats(room: RoomConfig) -> list[str]:
 
 
 def seat_sights(site: Site, room: RoomConfig, number: str) -> dict[str, SeatSight]:
-    """Per camera id, how it sees seat ``number``. KeyError if the room has no such seat."""
+    """Per camera id, how it sees seat ``number``; worked out once a process. KeyError if the room has no such seat."""
+    key = (*_key(site, room), number)
+    if key not in _sights:
+        _sights[key] = _seat_sights(site, room, number)
+    return dict(_sights[key])
+
+
+def _seat_sights(site: Site, room: RoomConfig, number: str) -> dict[str, SeatSight]:
     seat = room_geometry(room).seat(number)
     verdict = next(target for target in _verdict(site, room).seats if target.id == number)
     sights = {}
@@ -84,9 +93,13 @@ def seat_sights(site: Site, room: RoomConfig, number: str) -> dict[str, SeatSigh
 
 def _verdict(site: Site, room: RoomConfig) -> RoomVerdict:
     """Judged once per room and process: geometry changes only with the site file."""
-    profile = room_profile(site, room)
-    key = (room.model_dump_json(by_alias=True), repr(profile))
+    key = _key(site, room)
     with _verdicts_lock:
         if key not in _verdicts:
+            profile = room_profile(site, room)
             _verdicts[key] = judge_room(room_geometry(room), room_cameras(room), profile, mends=False)
         return _verdicts[key]
+
+
+def _key(site: Site, room: RoomConfig) -> tuple[str, str]:
+    return room.model_dump_json(by_alias=True), repr(room_profile(site, room))

@@ -13,6 +13,7 @@ from sqlalchemy import func, select
 from sqlalchemy.orm import Session, joinedload
 
 from kaozheng_service.database import Gap, Healing, Segment, Take, Window
+from kaozheng_service.disputes.meeting import meeting
 from kaozheng_service.station import Station
 
 # Presentation times are kept in 1/90000 s and rows in milliseconds: edges nearer than this are one edge.
@@ -103,12 +104,7 @@ def _recorded(
 
     Whole days of segments are summed up by the database: the status page asks every few seconds.
     """
-    here = (
-        Segment.room_id == room_id,
-        Segment.camera_id == camera_id,
-        Segment.starts_at < ends_at,
-        Segment.ends_at > starts_at,
-    )
+    here = (meeting(room_id, camera_id, starts_at, ends_at),)
     first, last, count = func.min(Segment.number), func.max(Segment.number), func.count()
     sums = session.execute(
         select(Segment.take_id, first, last, count, func.min(Segment.starts_at), func.max(Segment.ends_at))

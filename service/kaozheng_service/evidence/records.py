@@ -249,11 +249,14 @@ class BackfillGivenUp(Record):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Marked(Record):
+    """``by`` is who marked it, "" where that was not noted."""
+
     kind: ClassVar[str] = "mark"
     room: str
     moment: datetime
     mark: str
     note: str
+    by: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

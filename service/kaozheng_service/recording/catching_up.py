@@ -13,6 +13,7 @@ from sqlalchemy import func, select
 from sqlalchemy.exc import OperationalError
 from sqlalchemy.orm import Session
 
+from kaozheng_service.cases.rebuilt import CASE_KEYS
 from kaozheng_service.clock import from_text
 from kaozheng_service.database import (
     Alarm,
@@ -82,7 +83,8 @@ def catch_up(station: Station) -> int:
 def _unnamed(station: Station, session: Session, first: int) -> Iterator[tuple[int, Body]]:
     """The records from ``first`` on that have rows and that no row names, with their leaves, in order."""
     named: set[int] = set()
-    for table, name in {(table, name) for table, name, _ in _THERE.values()}:
+    leaves = {(table, name) for table, name, _ in _THERE.values()} | {(BackfilledSegment, "deleted_leaf")}
+    for table, name in leaves:
         column = getattr(table, name)
         named.update(session.scalars(select(column).where(column >= first)))
     for leaf, entry in enumerate(station.log.entries(first), first):
@@ -151,6 +153,7 @@ _THERE: dict[str, tuple[Any, str, Callable[[Body], Body]]] = {
     "take.closed": (Take, "closed_leaf", _take_key),
     "take.copied": (Take, "copied_leaf", _take_key),
     "segment": (Segment, "leaf", _file_key),
+    "segment.deleted": (Segment, "deleted_leaf", _file_key),
     "gap": (Gap, "leaf", lambda body: span(body) | {"cause": body["cause"], "detail": body["detail"]}),
     "mark": (
         Mark,
@@ -169,4 +172,5 @@ _THERE: dict[str, tuple[Any, str, Callable[[Body], Body]]] = {
     "backfill.segment": (BackfilledSegment, "leaf", _file_key),
     "backfill.closed": (BackfilledTake, "closed_leaf", _take_key),
     "gap.healed": (Healing, "leaf", lambda body: span(body) | {"take_id": body["take"]}),
+    **CASE_KEYS,
 }

@@ -11,9 +11,10 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import ColumnElement, func, select
+from sqlalchemy import ColumnElement, func, select, update
 from sqlalchemy.orm import InstrumentedAttribute, Session
 
+from kaozheng_service.cases.rebuilt import CASE_ROWS
 from kaozheng_service.clock import from_text
 from kaozheng_service.database import (
     Alarm,
@@ -117,13 +118,21 @@ def _segment(station: Station, session: Session, body: Body, leaf: int) -> None:
         take.opened_at, take.folder = from_text(body["starts_at"]), Path(body["path"]).parent.as_posix()
 
 
+def _deleted(_station: Station, session: Session, body: Body, leaf: int) -> None:
+    session.flush()
+    for table in (Segment, BackfilledSegment):
+        here = table.path == body["path"], table.deleted_leaf.is_(None)
+        session.execute(update(table).where(*here).values(deleted_leaf=leaf))
+
+
 def _gap(_station: Station, session: Session, body: Body, leaf: int) -> None:
     session.add(Gap(**span(body), cause=body["cause"], detail=body["detail"], leaf=leaf))
 
 
 def _mark(_station: Station, session: Session, body: Body, leaf: int) -> None:
     at = from_text(body["moment"])
-    session.add(Mark(room_id=body["room"], at=at, kind=body["mark"], note=body["note"], leaf=leaf))
+    by = body.get("by") or None
+    session.add(Mark(room_id=body["room"], at=at, kind=body["mark"], note=body["note"], by=by, leaf=leaf))
 
 
 def _alarm(_station: Station, session: Session, body: Body, leaf: int) -> None:
@@ -276,6 +285,7 @@ ROWS: dict[str, Callable[[Station, Session, Body, int], None]] = {
     "take.closed": _take_closed,
     "take.copied": _take_copied,
     "segment": _segment,
+    "segment.deleted": _deleted,
     "gap": _gap,
     "mark": _mark,
     "alarm.raised": _alarm,
@@ -285,4 +295,5 @@ ROWS: dict[str, Callable[[Station, Session, Body, int], None]] = {
     "backfill.segment": _backfill_segment,
     "backfill.closed": _backfill_closed,
     "gap.healed": _healed,
+    **CASE_ROWS,
 }

@@ -51,9 +51,12 @@ def compare(
     same, missing, changed = 0, [], []
     with station.sessions() as session:
         rows = session.execute(
-            select(Segment.id, Segment.path, Segment.sha256).where(Segment.copied_at.is_not(None))
+            select(Segment.id, Segment.path, Segment.sha256).where(
+                Segment.copied_at.is_not(None), Segment.deleted_leaf.is_(None)
+            )
         ).all()
-        waiting = session.scalar(select(func.count()).where(Segment.copied_at.is_(None))) or 0
+        due = Segment.copied_at.is_(None), Segment.deleted_leaf.is_(None)
+        waiting = session.scalar(select(func.count(Segment.id)).where(*due)) or 0
     again = []
     for done, (number, path, sha256) in enumerate(rows, 1):
         try:

@@ -97,7 +97,7 @@ class Copier:
         with self._sessions() as session:
             due = session.scalars(
                 select(Segment)
-                .where(Segment.id > self._mark, Segment.copied_at.is_(None))
+                .where(Segment.id > self._mark, Segment.copied_at.is_(None), Segment.deleted_leaf.is_(None))
                 .order_by(Segment.id)
                 .limit(BATCH)
             ).all()
@@ -115,7 +115,11 @@ class Copier:
                     self._left_out[row.id] = str(error)
                 else:
                     with self._sessions.begin() as session:
-                        session.get_one(Segment, row.id).copied_at = self._copied_at = now()
+                        copied = session.get_one(Segment, row.id)
+                        if copied.deleted_leaf is None:
+                            copied.copied_at = self._copied_at = now()
+                        else:  # its time was over while it was copied
+                            (self._target.footage / row.path).unlink(missing_ok=True)
             self._mark = row.id
             self._show_life()
         return len(due) == BATCH
@@ -170,7 +174,7 @@ class Copier:
     def _tell(self) -> None:
         """Into the status file, which the daemon and the commands read."""
         waiting = select(func.count(), func.sum(Segment.bytes), func.min(Segment.ends_at)).where(
-            Segment.copied_at.is_(None), Segment.id > self._mark
+            Segment.copied_at.is_(None), Segment.deleted_leaf.is_(None), Segment.id > self._mark
         )
         with self._sessions() as session:
             count, size, oldest = session.execute(waiting).one()
