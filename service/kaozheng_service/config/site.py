@@ -22,6 +22,7 @@ from pydantic import (
     model_validator,
 )
 
+from kaozheng_service.config.access import Access, Web
 from kaozheng_service.config.alarms import Alarms
 from kaozheng_service.config.cameras import CameraConfig
 from kaozheng_service.config.document import Document, FileError
@@ -284,6 +285,8 @@ class Site(Part_):
     storage: Storage = Storage()
     recording: Recording = Recording()
     alarms: Alarms = Alarms()
+    web: Web = Web()
+    access: Access = Access()
     credentials: list[Credential] = Field(default_factory=list)
     profiles: list[ProfileEntry] = Field(default_factory=list)
     buildings: list[Building] = Field(default_factory=list)
