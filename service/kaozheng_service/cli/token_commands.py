@@ -78,7 +78,9 @@ def list_all(config: ConfigOption = SITE_FILE, as_json: JsonOption = False) -> N
 
 @token_app.command("revoke")
 def revoke(
-    token: Annotated[int, typer.Argument(help="its number, as `kaozheng token list` shows it")],
+    token: Annotated[
+        int, typer.Argument(min=1, max=2**31, help="its number, as `kaozheng token list` shows it")
+    ],
     config: ConfigOption = SITE_FILE,
     as_json: JsonOption = False,
 ) -> None:

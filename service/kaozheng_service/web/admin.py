@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import Annotated, Any
 
-from fastapi import FastAPI, Form, Request, Response
+from fastapi import FastAPI, Form, Path, Request, Response
 from fastapi.responses import HTMLResponse, RedirectResponse
 from fastapi.templating import Jinja2Templates
 
@@ -121,7 +121,7 @@ def add_admin_pages(app: FastAPI, station: Station, templates: Jinja2Templates) 
         return tokens_page(request, secret=secret, made=made)
 
     @app.post("/tokens/{token}/revoke", include_in_schema=False)
-    def revoke(request: Request, token: int) -> Response:
+    def revoke(request: Request, token: Annotated[int, Path(ge=1, le=2**31)]) -> Response:
         try:
             revoke_token(station, token, by=_by(request))
         except UserError as error:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from pathlib import Path
+from pathlib import Path as FilePath
 from typing import Annotated
 from urllib.parse import urlsplit
 
 import structlog
-from fastapi import FastAPI, Query, Request, Response
+from fastapi import FastAPI, Path, Query, Request, Response
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import FileResponse, HTMLResponse, JSONResponse
 from fastapi.staticfiles import StaticFiles
@@ -26,6 +26,7 @@ from kaozheng_service.sessions.printing import printed_sheet
 from kaozheng_service.station import Station
 from kaozheng_service.web.account import add_account_page
 from kaozheng_service.web.admin import add_admin_pages
+from kaozheng_service.web.description import describe
 from kaozheng_service.web.footage import footage_page
 from kaozheng_service.web.guard import Guard
 from kaozheng_service.web.health import readiness
@@ -39,6 +40,8 @@ from kaozheng_service.web.windows import Day, add_windows_api, day_of
 
 log = structlog.get_logger()
 FRESH = {"Cache-Control": "no-store"}
+# Of a segment in its take; what the database holds is far less.
+Number = Annotated[int, Path(ge=1, le=2**31)]
 
 
 def create_app(station: Station, grants: Grants | None = None) -> FastAPI:
@@ -53,14 +56,14 @@ def create_app(station: Station, grants: Grants | None = None) -> FastAPI:
     if grants is None:
         grants = OpenFootage() if station.site.access.open_footage else NoGrants()
     register = Register(station)
-    app = FastAPI(title="kaozheng", openapi_url="/api/v1/openapi.json", docs_url=None, redoc_url=None)
+    app = FastAPI(openapi_url="/api/v1/openapi.json", docs_url=None, redoc_url=None)
     templates = page_templates(station.site)
     numbers = Metrics(station)
     app.state.public_address = urlsplit(station.site.web.address) if station.site.web.address else None
     app.middleware("http")(Guard(station, templates))
-    app.mount("/static", StaticFiles(directory=Path(__file__).with_name("static")), name="static")
+    app.mount("/static", StaticFiles(directory=FilePath(__file__).with_name("static")), name="static")
 
-    @app.get("/", response_class=HTMLResponse)
+    @app.get("/", response_class=HTMLResponse, include_in_schema=False)
     def status_page(request: Request, day: Day = None) -> Response:
         context = {"status": station_status(station, day_of(day)), "page": "status", "day": day}
         return templates.TemplateResponse(request, "status.html", context, headers=FRESH)
@@ -91,7 +94,7 @@ def create_app(station: Station, grants: Grants | None = None) -> FastAPI:
         """Numbers for Prometheus, in its text format."""
         return Response(numbers.text(now()), media_type=CONTENT_TYPE_LATEST, headers=FRESH)
 
-    @app.get("/footage", response_class=HTMLResponse)
+    @app.get("/footage", response_class=HTMLResponse, include_in_schema=False)
     def footage(
         request: Request,
         room: str | None = None,
@@ -124,7 +127,7 @@ def create_app(station: Station, grants: Grants | None = None) -> FastAPI:
         return JSONResponse(find_json(result), headers=FRESH)
 
     @app.get("/api/v1/clips/{take:path}/{first:int}-{last:int}.mp4")
-    def clip(request: Request, take: str, first: int, last: int) -> Response:
+    def clip(request: Request, take: str, first: Number, last: Number) -> Response:
         """Segments of a take as one MP4, for viewing only. Honours Range. Each look is on the access register."""
         actor, at = _actor(request), now()
         shown = clip_span(station, take, first, last)
@@ -146,6 +149,7 @@ def create_app(station: Station, grants: Grants | None = None) -> FastAPI:
         headers = {"Cache-Control": "private, no-cache"}
         return FileResponse(path, media_type="application/pdf", filename=path.name, headers=headers)
 
+    describe(app)
     add_windows_api(app, station)
     add_sign_in_pages(app, station, templates)
     add_account_page(app, station, templates)
