@@ -201,6 +201,7 @@ def _record_session(out: Path) -> list[Step]:
     """Write a timetable with one session that is about to begin, and let the daemon do the rest."""
     config = out / "site.yaml"
     site = load_site(config)
+    token = _token(site)
     begins = datetime.fromtimestamp(int(now().timestamp()) + ROLL_S + START_S, site.zone)
     ends = begins + timedelta(seconds=EXAM_S)
     place = site.room(ROOM).aliases[0]
@@ -210,7 +211,6 @@ def _record_session(out: Path) -> list[Step]:
         encoding="utf-8-sig",
     )
     (window,) = plan_windows(site, read_timetable(out / "timetable.csv", site).sessions)
-    token = _token(site)
     port = _free_port()
     pages = f"http://127.0.0.1:{port}"
     with (out / "serve.log").open("wb") as log:

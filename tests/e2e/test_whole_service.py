@@ -56,10 +56,10 @@ def afternoon(need: Any, tmp_path_factory: pytest.TempPathFactory) -> Iterator[A
     clips = {f"/{ROOM}/{camera}": PROJECT / "sample_media" / ROOM / f"{camera}.mp4" for camera in CAMERAS}
     with RehearsalServer(clips) as server:
         site = _write_site(folder, server)
+        token = _token(site)
         begins = datetime.now(UTC).replace(microsecond=0) + timedelta(seconds=20)
         _write_timetable(folder, begins)
         port = _free_port()
-        token = _token(site)
         with (folder / "serve.log").open("wb") as log:
             command = [
                 sys.executable,
