@@ -32,7 +32,7 @@ from kaozheng_service.errors import ServiceError, UserError
 from kaozheng_service.station import open_station
 from kaozheng_service.web.app import create_app
 from kaozheng_service.web.sign_in import safe_path
-from sqlalchemy import select
+from sqlalchemy import event, select
 
 from .conftest import HERE, write_site
 
@@ -245,6 +245,17 @@ def test_what_is_taken_away_is_gone_at_once(station, zhang):
     assert actor().role is Role.OFFICE
     disable_account(station, "zhang", by="test")
     assert actor() is None
+
+
+def test_a_database_that_takes_nothing_keeps_nobody_from_looking(station, zhang):
+    secret = begin_sign_in(station, "zhang", AT)
+    engine = station.sessions().get_bind()
+    event.listen(engine, "connect", lambda raw, _: raw.execute("PRAGMA query_only=ON"))
+    engine.dispose()
+    for minutes in (5, 29):
+        at = AT + timedelta(minutes=minutes)
+        assert caller_of(station, cookie=secret, bearer=None, at=at).actor is not None
+    assert caller_of(station, cookie=secret, bearer=None, at=AT + timedelta(minutes=31)).actor is None
 
 
 def test_only_hashes_of_cookies_are_stored(station, zhang, tmp_path):

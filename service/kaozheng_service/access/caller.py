@@ -5,15 +5,19 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
+import structlog
+from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Session
 
 from kaozheng_service.access.actor import Actor, Role
 from kaozheng_service.access.policy import Anyone, Permission, permissions_of
 from kaozheng_service.access.secrets import form_key
 from kaozheng_service.access.sign_ins import CODE, FULL, sign_in_of
-from kaozheng_service.access.tables import Account, ApiToken
+from kaozheng_service.access.tables import Account, ApiToken, SignIn
 from kaozheng_service.access.tokens import token_of
 from kaozheng_service.station import Station
+
+log = structlog.get_logger()
 
 # So often at most is it written down that a browser was heard of.
 _SEEN_AGAIN = timedelta(minutes=1)
@@ -85,10 +89,19 @@ def caller_of(
                 return NOBODY
             return _by_token(rows, token, key, sign_in.id)
         if attended and at - sign_in.seen_at >= _SEEN_AGAIN:
-            sign_in.seen_at = at
-            rows.commit()
+            _write_down(rows, sign_in, at)
         actor = _actor(account)
         return Caller(actor, permissions_of(actor.role), form_key=key, sign_in_id=sign_in.id)
+
+
+def _write_down(rows: Session, sign_in: SignIn, at: datetime) -> None:
+    """A full disk must not keep anyone from the page that says so; the idle time then goes on."""
+    sign_in.seen_at = at
+    try:
+        rows.commit()
+    except SQLAlchemyError as error:
+        rows.rollback()
+        log.warning("a sign-in's time could not be stored", why=str(getattr(error, "orig", error)))
 
 
 def _by_token(rows: Session, token: ApiToken, key: str = "", sign_in_id: int | None = None) -> Caller:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
+import secrets
 import socket
 from collections.abc import Awaitable, Callable
 from urllib.parse import quote, urlsplit
@@ -149,7 +150,7 @@ async def _forged(request: Request, caller: Caller) -> Response | None:
         await request.body()  # kept, so that the endpoint reads it again
         field = (await request.form()).get(FORM_FIELD)
         key = field if isinstance(field, str) else None
-    if key is not None and key == caller.form_key:
+    if key is not None and secrets.compare_digest(key.encode(), caller.form_key.encode()):
         return None
     return problem(
         403,
