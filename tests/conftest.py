@@ -70,3 +70,26 @@ def spoilt_clips() -> ModuleType:
     module = sys.modules["spoilt_clip"] = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module
+
+
+@pytest.fixture(scope="session")
+def sign_in() -> Callable[..., Any]:
+    """``sign_in(client, station, role="centre")``: from now on the client's requests are of an account of that role.
+
+    Returns the client. The account has the role's name; its sign-in is made without the page, which has its own tests.
+    """
+    from kaozheng_service.access.accounts import add_account, list_accounts
+    from kaozheng_service.access.actor import Role
+    from kaozheng_service.access.secrets import form_key
+    from kaozheng_service.access.sign_ins import begin_sign_in
+    from kaozheng_service.clock import now
+
+    def signed_in(client: Any, station: Any, role: str = "centre") -> Any:
+        if role not in {one.account for one in list_accounts(station)}:
+            add_account(station, role, f"王{role}", Role(role), password=None, by="test")
+        secret = begin_sign_in(station, role, now())
+        client.cookies.set("kaozheng", secret)
+        client.headers["X-Form-Key"] = form_key(secret)
+        return client
+
+    return signed_in

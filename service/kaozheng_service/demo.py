@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import secrets
 import shutil
 import socket
 import subprocess
@@ -25,6 +26,10 @@ from rich.console import Console
 from rich.table import Table
 from sqlalchemy import select
 
+from kaozheng_service.access.accounts import add_account
+from kaozheng_service.access.actor import Role
+from kaozheng_service.access.policy import Permission
+from kaozheng_service.access.tokens import create_token
 from kaozheng_service.cli.tables import TaskBars
 from kaozheng_service.clock import now
 from kaozheng_service.config.geometry import room_cameras, room_geometry
@@ -49,6 +54,7 @@ EXAM_S = 24
 ROLL_S = 6
 # Until the service records: it reads its libraries in 3 s here, and in 10 s where two other processes run.
 START_S = 16
+ACCOUNT = "demo"
 MARKER = ".made-by-kaozheng-demo"
 
 console = Console()
@@ -80,6 +86,7 @@ def run_demo(out: Path, *, force_files: bool = False) -> int:
     with _cameras(source, force_files=force_files) as (urls, kind):
         console.print(f"Cameras: {kind}")
         site = _write_site(source, out, urls)
+        password = _make_account(site)
         steps += _inspect(site, out)
         steps += _accept_views(site)
         steps += _record_session(out)
@@ -92,6 +99,7 @@ def run_demo(out: Path, *, force_files: bool = False) -> int:
         f"Look at {out}/acceptance.pdf and {out}/plan.svg; verify with: python {out}/export/verify.py"
     )
     console.print(f"The pages, over what was recorded: kaozheng serve --config {out}/site.yaml")
+    console.print(f"Sign in there as {ACCOUNT} with the password {password} (made for this demo alone)")
     return 0 if all(step.passed for step in steps) else 1
 
 
@@ -193,6 +201,7 @@ def _record_session(out: Path) -> list[Step]:
     """Write a timetable with one session that is about to begin, and let the daemon do the rest."""
     config = out / "site.yaml"
     site = load_site(config)
+    token = _token(site)
     begins = datetime.fromtimestamp(int(now().timestamp()) + ROLL_S + START_S, site.zone)
     ends = begins + timedelta(seconds=EXAM_S)
     place = site.room(ROOM).aliases[0]
@@ -217,7 +226,7 @@ def _record_session(out: Path) -> list[Step]:
         ]
         service = subprocess.Popen(command, stdout=log, stderr=subprocess.STDOUT)
     try:
-        status_seen, looks = _watch(service, pages, window.id, window.ends_at)
+        status_seen, looks = _watch(service, pages, token, window.id, window.ends_at)
     finally:
         service.terminate()
         service.wait(timeout=30)
@@ -235,6 +244,20 @@ def _record_session(out: Path) -> list[Step]:
     ]
 
 
+def _token(site: Site) -> str:
+    """What the demo itself asks the status page with."""
+    station = open_station(site)
+    length = timedelta(hours=1)
+    return create_token(station, ACCOUNT, "demo", [Permission.STATUS], length, by="demo")[1]
+
+
+def _make_account(site: Site) -> str:
+    """An account of the appraisal centre for whoever looks at the pages; returns its password."""
+    password = secrets.token_urlsafe(9)
+    add_account(open_station(site), ACCOUNT, "演示", Role.CENTRE, password=password, by="demo")
+    return password
+
+
 def _watched(station: Station, window_id: str, looks: int) -> tuple[str, bool]:
     """What the watch over the pictures said, and whether it looked and found nothing."""
     with station.sessions() as session:
@@ -244,7 +267,7 @@ def _watched(station: Station, window_id: str, looks: int) -> tuple[str, bool]:
 
 
 def _watch(
-    service: subprocess.Popen[bytes], pages: str, window_id: str, ends_at: datetime
+    service: subprocess.Popen[bytes], pages: str, token: str, window_id: str, ends_at: datetime
 ) -> tuple[bool, int]:
     """Wait until the window is closed, showing progress; whether the status page answered meanwhile, and how many
     looks at the pictures it told of.
@@ -260,9 +283,9 @@ def _watch(
                     f"the service ended with code {service.returncode}; see serve.log in the demo's folder"
                 )
             with contextlib.suppress(urllib.error.URLError, TimeoutError, ConnectionError):
-                with urllib.request.urlopen(f"{pages}/", timeout=10) as page:  # noqa: S310 - loopback, our own
+                with _asked(f"{pages}/", token) as page:
                     seen = seen or page.status == 200
-                with urllib.request.urlopen(f"{pages}/api/v1/status", timeout=10) as answer:  # noqa: S310
+                with _asked(f"{pages}/api/v1/status", token) as answer:
                     status = json.load(answer)
                 looks = max(looks, _looks(status))
                 if window_id in _closed_windows(status):
@@ -271,6 +294,11 @@ def _watch(
             time.sleep(1)
         progress(round(whole), round(whole))
     return seen, looks
+
+
+def _asked(address: str, token: str) -> Any:
+    request = urllib.request.Request(address, headers={"Authorization": f"Bearer {token}"})  # noqa: S310 - our own
+    return urllib.request.urlopen(request, timeout=10)  # noqa: S310 - loopback
 
 
 def _looks(status: dict[str, Any]) -> int:

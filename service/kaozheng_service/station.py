@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+from kaozheng_service.access import tables as _accounts  # noqa: F401 - so that their tables are made too
 from kaozheng_service.cases import tables as _cases  # noqa: F401 - so that their tables are made too
 from kaozheng_service.config.site import Site
 from kaozheng_service.database import Sessions, open_database

@@ -12,6 +12,9 @@ from typing import Any
 
 import pytest
 import uvicorn
+from kaozheng_service.access.accounts import add_account
+from kaozheng_service.access.actor import Role
+from kaozheng_service.access.sign_ins import begin_sign_in
 from kaozheng_service.clock import now
 from kaozheng_service.database import Window
 from kaozheng_service.web.app import create_app
@@ -78,6 +81,7 @@ def server(small_archive: Any) -> Iterator[tuple[str, Any, Any]]:
 
 @pytest.fixture
 def shown(server: tuple[str, Any, Any], tmp_path: Path, need: Callable[[bool, str], None]) -> Iterator[Shown]:
+    """Signed in for the appraisal centre; the demo site's footage is open."""
     need(os.access(CHROMIUM, os.X_OK), "Chromium at /usr/bin/chromium; on Debian: apt install chromium")
     from playwright.sync_api import sync_playwright
 
@@ -90,6 +94,10 @@ def shown(server: tuple[str, Any, Any], tmp_path: Path, need: Callable[[bool, st
             viewport={"width": 1366, "height": 768},
             args=ARGUMENTS,
         )
+        station = server[1].station
+        add_account(station, "chen", "陈晨", Role.CENTRE, password=None, by="test")
+        secret = begin_sign_in(station, "chen", now())
+        browser.add_cookies([{"name": "kaozheng", "value": secret, "url": server[0]}])
         page = browser.pages[0]
         seen = Shown(page, *server)
         page.on(

@@ -56,6 +56,7 @@ def afternoon(need: Any, tmp_path_factory: pytest.TempPathFactory) -> Iterator[A
     clips = {f"/{ROOM}/{camera}": PROJECT / "sample_media" / ROOM / f"{camera}.mp4" for camera in CAMERAS}
     with RehearsalServer(clips) as server:
         site = _write_site(folder, server)
+        token = _token(site)
         begins = datetime.now(UTC).replace(microsecond=0) + timedelta(seconds=20)
         _write_timetable(folder, begins)
         port = _free_port()
@@ -72,14 +73,14 @@ def afternoon(need: Any, tmp_path_factory: pytest.TempPathFactory) -> Iterator[A
             ]
             service = subprocess.Popen(command, stdout=log, stderr=subprocess.STDOUT)
         try:
-            window = _await(lambda: _recording(port))
+            window = _await(lambda: _recording(port, token))
             _sleep_until(begins + timedelta(seconds=14))
             server.kill()
             dark_from = datetime.now(UTC)
             time.sleep(DARK_S)
             before = len(server.played)
             server.start()
-            _await(lambda: _closed(port, window))
+            _await(lambda: _closed(port, token, window))
             light_again = {
                 mount.rsplit("/", 1)[1]: moment for mount, moment in reversed(server.played[before:])
             }
@@ -218,22 +219,40 @@ def _write_timetable(folder: Path, begins: datetime) -> None:
     )
 
 
-def _recording(port: int) -> str | None:
-    windows = _status(port).get("windows", [])
+def _recording(port: int, token: str) -> str | None:
+    windows = _status(port, token).get("windows", [])
     return windows[0]["id"] if windows else None
 
 
-def _closed(port: int, window: str) -> bool:
-    return any(one["id"] == window and one["closed"] for one in _status(port).get("windows", []))
+def _closed(port: int, token: str, window: str) -> bool:
+    return any(one["id"] == window and one["closed"] for one in _status(port, token).get("windows", []))
 
 
-def _status(port: int) -> dict[str, Any]:
+def _status(port: int, token: str) -> dict[str, Any]:
     try:
-        with urllib.request.urlopen(f"http://127.0.0.1:{port}/api/v1/status", timeout=10) as answer:
+        address = f"http://127.0.0.1:{port}/api/v1/status"
+        request = urllib.request.Request(address, headers={"Authorization": f"Bearer {token}"})
+        with urllib.request.urlopen(request, timeout=10) as answer:  # noqa: S310 - loopback
             status: dict[str, Any] = json.load(answer)
             return status
     except (urllib.error.URLError, TimeoutError, ConnectionError):
         return {}
+
+
+def _token(site: Path) -> str:
+    """By command, as an operator makes one for a program."""
+    begin = [sys.executable, "-m", "kaozheng_service"]
+    add = ["account", "add", "watcher", "--name", "监控", "--role", "exam_staff", "--password-stdin"]
+    subprocess.run(
+        [*begin, *add, "-c", str(site)],
+        input="slate-harbour-42\n",
+        text=True,
+        check=True,
+        capture_output=True,
+    )
+    create = ["token", "create", "watcher", "--name", "watch", "--scope", "status", "-c", str(site)]
+    done = subprocess.run([*begin, *create], text=True, check=True, capture_output=True)
+    return done.stdout.strip()
 
 
 def _await(ask: Callable[[], Any]) -> Any:

@@ -262,8 +262,9 @@ def test_it_can_be_watched(healed: Healed) -> None:
     assert viewing_clip(healed.station, healed.take, 1, 4).stat().st_size > 1000
 
 
-def test_the_pages_show_it_as_what_it_is(healed: Healed) -> None:
+def test_the_pages_show_it_as_what_it_is(healed: Healed, sign_in: Callable[..., Any]) -> None:
     with TestClient(create_app(healed.station), base_url="http://127.0.0.1") as client:
+        sign_in(client, healed.station)
         status = client.get("/api/v1/status?day=2024-11-23").json()
         camera = status["windows"][0]["cameras"][0]
         assert (camera["seconds"]["recorded"], camera["seconds"]["backfilled"], camera["seconds"]["gap"]) == (

@@ -286,10 +286,13 @@ def test_the_command_holds_a_paper_against_the_log(disputed: Any, tmp_path: Path
     assert run(disputed.archive, "checkpoint", paper).exit_code == 1
 
 
-def test_the_status_page_links_the_sheet_once_there_is_one(disputed: Any) -> None:
+def test_the_status_page_links_the_sheet_once_there_is_one(
+    disputed: Any, sign_in: Callable[..., Any]
+) -> None:
     station = disputed.station
     address = f"/api/v1/sheets/{disputed.window}.pdf"
     with TestClient(create_app(station), base_url="http://127.0.0.1") as client:
+        sign_in(client, station)
         assert address not in client.get("/?day=2024-11-23").text
         assert client.get(address).status_code == 404
         sheet = station.state / "sheets" / "2024-11-23" / f"{disputed.window}.pdf"

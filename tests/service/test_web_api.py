@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -28,9 +28,9 @@ def session(small_archive: Any) -> tuple[Any, str]:
 
 
 @pytest.fixture
-def client(session: tuple[Any, str]) -> Iterator[TestClient]:
+def client(session: tuple[Any, str], sign_in: Callable[..., Any]) -> Iterator[TestClient]:
     with TestClient(create_app(session[0].station), base_url="http://127.0.0.1") as client:
-        yield client
+        yield sign_in(client, session[0].station)
 
 
 def test_status_of_a_day_shows_its_windows_with_what_became_of_every_second(client: TestClient) -> None:
@@ -132,7 +132,7 @@ def test_a_camera_that_should_record_and_does_not_is_missing(
 
 
 def test_an_open_take_whose_file_stands_still_is_silent(
-    small_archives: Any, h264_segments: Any, tmp_path: Path
+    small_archives: Any, h264_segments: Any, tmp_path: Path, sign_in: Callable[..., Any]
 ) -> None:
     import os
 
@@ -144,7 +144,7 @@ def test_an_open_take_whose_file_stands_still_is_silent(
     for file in archive.station.archive.rglob("*.mp4"):
         os.utime(file, (still, still))
     with TestClient(create_app(archive.station), base_url="http://127.0.0.1") as client:
-        body = client.get("/api/v1/status").json()
+        body = sign_in(client, archive.station).get("/api/v1/status").json()
     (camera,) = [one for room in body["rooms"] for one in room["cameras"] if one["take"]]
     assert camera["state"] == "silent"
     line = body["windows"][0]["cameras"][0]["timeline"]

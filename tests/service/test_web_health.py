@@ -19,7 +19,9 @@ ROOM, CAMERA = "9-101", "front-left"
 
 @pytest.fixture
 def client(small_archive: Any) -> Iterator[TestClient]:
-    with TestClient(create_app(small_archive.station), base_url="http://127.0.0.1") as client:
+    with TestClient(
+        create_app(small_archive.station), base_url="http://127.0.0.1", client=("127.0.0.1", 50000)
+    ) as client:
         yield client
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import shlex
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import timedelta
 from html import unescape
 from typing import Any
@@ -20,7 +20,7 @@ ROOM = "9-101"
 
 
 @pytest.fixture
-def client(small_archive: Any) -> Iterator[TestClient]:
+def client(small_archive: Any, sign_in: Callable[..., Any]) -> Iterator[TestClient]:
     begins = small_archive.local("2024-11-23 09:00:00")
     window = small_archive.window(begins, begins + timedelta(seconds=20), room=ROOM)
     small_archive.take(window, "front-left", begins, 10)
@@ -30,7 +30,7 @@ def client(small_archive: Any) -> Iterator[TestClient]:
         window, "back-right", lost, begins + timedelta(seconds=20), "stream_lost", "<script>alert(1)</script>"
     )
     with TestClient(create_app(small_archive.station), base_url="http://127.0.0.1") as client:
-        yield client
+        yield sign_in(client, small_archive.station)
 
 
 def test_the_status_page_says_loudly_that_no_service_runs(client: TestClient) -> None:
@@ -121,13 +121,14 @@ def test_a_wrong_field_is_named_and_the_form_is_kept(
     assert "查找</button>" in answer.text
 
 
-def test_a_running_window_is_complete_so_far(small_archive: Any) -> None:
+def test_a_running_window_is_complete_so_far(small_archive: Any, sign_in: Callable[..., Any]) -> None:
     begins = now().replace(microsecond=0) - timedelta(seconds=20)
     window = small_archive.window(
         begins, begins + timedelta(minutes=5), room=ROOM, cameras=("front-left",), closed=False
     )
     small_archive.take(window, "front-left", begins, 10, running=True)
     with TestClient(create_app(small_archive.station), base_url="http://127.0.0.1") as client:
+        sign_in(client, small_archive.station)
         page = client.get(f"/?day={begins.astimezone(small_archive.station.site.zone):%Y-%m-%d}").text
     assert "至今完整" in page
     assert "● 未运行" not in page

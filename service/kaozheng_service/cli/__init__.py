@@ -8,6 +8,7 @@ import sys
 from kaozheng_coverage.errors import CoverageError
 from kaozheng_vision.errors import VisionError
 
+from kaozheng_service.cli.account_commands import account_app
 from kaozheng_service.cli.alarm_commands import alarms_app
 from kaozheng_service.cli.backfill_command import backfill
 from kaozheng_service.cli.calibrate_commands import calibrate
@@ -18,9 +19,12 @@ from kaozheng_service.cli.register_command import register
 from kaozheng_service.cli.second_command import second
 from kaozheng_service.cli.session_commands import checkpoint, completeness, sheet
 from kaozheng_service.cli.systemd_command import systemd_unit
+from kaozheng_service.cli.token_commands import token_app
 from kaozheng_service.errors import ServiceError, UserError
 from kaozheng_service.logs import configure_logs
 
+app.add_typer(account_app, name="account")
+app.add_typer(token_app, name="token")
 app.add_typer(alarms_app, name="alarms")
 app.command("systemd-unit")(systemd_unit)
 app.command()(backfill)

@@ -146,7 +146,10 @@ def serve(
     config: ConfigOption = SITE_FILE,
     port: Annotated[int, typer.Option(help="port of the pages and the API")] = 8080,
     host: Annotated[
-        str, typer.Option(help="address to listen on; anyone who reaches it sees footage")
+        str,
+        typer.Option(
+            help="address to listen on; beyond the machine itself put a proxy with a certificate before it"
+        ),
     ] = "127.0.0.1",
     log_format: Annotated[
         LogFormat,

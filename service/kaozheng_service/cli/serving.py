@@ -5,12 +5,14 @@ from __future__ import annotations
 import os
 import signal
 import socket
+import sys
 from types import FrameType
 
 import structlog
 import uvicorn
 from sqlalchemy import select
 
+from kaozheng_service.access.links import SET_UP, link_address, new_setup_link
 from kaozheng_service.alarms.conditions import Snapshot
 from kaozheng_service.clock import now
 from kaozheng_service.config.site import Site
@@ -40,13 +42,32 @@ def serve_site(site: Site, *, host: str, port: int) -> None:
         daemon = Daemon(station, on_tick=lambda snapshot: notifier.alive(_status(snapshot)))
         daemon.start()
         notifier.ready()
-        log.info("recording by timetable", pages="http://{}:{}".format(*pages.getsockname()[:2]))
+        address = "http://{}:{}".format(*pages.getsockname()[:2])
+        log.info("recording by timetable", pages=address)
+        _tell_first_start(station, site.web.address or address)
         server = uvicorn.Server(uvicorn.Config(create_app(station), log_config=None, access_log=False))
         try:
             server.run(sockets=[pages])
         finally:
             notifier.stopping()
             daemon.stop(leave_children=True)
+
+
+def _tell_first_start(station: Station, address: str) -> None:
+    """Where there is no account, how to make one. The link goes to a terminal only: logs are kept, and read by many."""
+    made = new_setup_link(station)
+    if made is None:
+        return
+    if not sys.stdout.isatty():
+        log.warning("no account yet; print the link that makes the first with: kaozheng account setup-link")
+        return
+    secret, until = made
+    print(
+        f"\n还没有账号，请打开这个一次性链接建立系统管理员账号（{until.astimezone(station.site.zone):%H:%M} 前有效）\n"
+        f"No account yet; make the administrator's by this one-time link:\n\n"
+        f"  {link_address(address, SET_UP, secret)}\n",
+        flush=True,
+    )
 
 
 def _end(_signal: int, _frame: FrameType | None) -> None:

@@ -22,6 +22,7 @@ from pydantic import (
     model_validator,
 )
 
+from kaozheng_service.config.access import Access, Web
 from kaozheng_service.config.alarms import Alarms
 from kaozheng_service.config.calendar import Calendar
 from kaozheng_service.config.cameras import CameraConfig
@@ -289,6 +290,8 @@ class Site(Part_):
     calendar: Calendar = Calendar()
     cases: CaseRules = CaseRules()
     retention: RetentionRules = RetentionRules()
+    web: Web = Web()
+    access: Access = Access()
     credentials: list[Credential] = Field(default_factory=list)
     profiles: list[ProfileEntry] = Field(default_factory=list)
     buildings: list[Building] = Field(default_factory=list)

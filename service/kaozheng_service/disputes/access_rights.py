@@ -3,54 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from kaozheng_service.access.actor import Actor, Role
+from kaozheng_service.access.actor import Actor
+from kaozheng_service.access.grants import APPROVAL, CASE, Grant, Need, Refusal
 from kaozheng_service.cases.book import load_cases
 from kaozheng_service.cases.case import Case, Request
 from kaozheng_service.cases.errors import NotAllowedError
 from kaozheng_service.cases.words import role_names
 from kaozheng_service.station import Station
-
-
-@dataclass(frozen=True, slots=True)
-class Need:
-    """Something that is lacking, in words, and who can give it."""
-
-    kind: str
-    chinese: str
-    english: str
-    given_by: tuple[Role, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Grant:
-    """``actor`` may see it, for ``case`` and for the reason ``why``."""
-
-    case: str
-    why: str
-
-
-@dataclass(frozen=True, slots=True)
-class Refusal:
-    """What is needed first; never empty."""
-
-    needs: tuple[Need, ...]
-
-
-CASE = Need(
-    "case",
-    "一个案件，写明申请人、理由、考场和时间",
-    "a case that names requester, reason, room and time",
-    (Role.CENTRE, Role.HEAD),
-)
-APPROVAL = Need(
-    "approval",
-    "鉴定中心负责人批准",
-    "the approval of the head of the appraisal centre",
-    (Role.HEAD,),
-)
 
 
 class CaseGrants:

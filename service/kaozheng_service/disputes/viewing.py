@@ -73,6 +73,22 @@ def clips_of(segments: tuple[FoundSegment, ...]) -> tuple[Clip, ...]:
     return tuple(clips)
 
 
+@dataclass(frozen=True, slots=True)
+class ClipSpan:
+    """What a clip shows: a camera of a room, from when to when."""
+
+    room: str
+    camera: str
+    starts_at: datetime
+    ends_at: datetime
+
+
+def clip_span(station: Station, take: str, first: int, last: int) -> ClipSpan:
+    """What segments ``first`` to ``last`` of a take show. UserError where there are no such segments."""
+    segments = _segments(station, take, first, last)
+    return ClipSpan(segments[0].room_id, segments[0].camera_id, segments[0].starts_at, segments[-1].ends_at)
+
+
 def viewing_clip(station: Station, take: str, first: int, last: int) -> Path:
     """An MP4 of segments ``first`` to ``last`` of a take, made now or kept from before.
 

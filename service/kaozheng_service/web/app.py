@@ -1,55 +1,78 @@
-"""The pages and the API over one station. Only windows can be changed by it, and only from this machine."""
+"""The pages and the API over one station. Who may use which endpoint stands in ``access/policy.py``."""
 
 from __future__ import annotations
 
-from datetime import date
-from pathlib import Path
+from pathlib import Path as FilePath
 from typing import Annotated
+from urllib.parse import urlsplit
 
 import structlog
-from fastapi import FastAPI, Query, Request, Response
+from fastapi import FastAPI, Path, Query, Request, Response
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import FileResponse, HTMLResponse, JSONResponse
 from fastapi.staticfiles import StaticFiles
 from prometheus_client import CONTENT_TYPE_LATEST
 from starlette.exceptions import HTTPException
 
+from kaozheng_service.access.actor import Actor
+from kaozheng_service.access.caller import Caller
+from kaozheng_service.access.grants import Grants, OpenFootage, Refusal
+from kaozheng_service.access.register import Register
 from kaozheng_service.clock import now
+from kaozheng_service.disputes.access_rights import CaseGrants
 from kaozheng_service.disputes.find import find, find_json, known_room, parse_moment
-from kaozheng_service.disputes.viewing import viewing_clip
-from kaozheng_service.errors import ServiceError, UserError
+from kaozheng_service.disputes.viewing import clip_span, viewing_clip
+from kaozheng_service.errors import ServiceError
 from kaozheng_service.sessions.printing import printed_sheet
 from kaozheng_service.station import Station
+from kaozheng_service.web.account import add_account_page
+from kaozheng_service.web.admin import add_admin_pages
+from kaozheng_service.web.description import describe
 from kaozheng_service.web.footage import footage_page
-from kaozheng_service.web.guard import guarded
+from kaozheng_service.web.guard import Guard
 from kaozheng_service.web.health import readiness
 from kaozheng_service.web.metrics import Metrics
 from kaozheng_service.web.problems import problem, problem_of
+from kaozheng_service.web.refusals import forbidden
+from kaozheng_service.web.sign_in import add_sign_in_pages
 from kaozheng_service.web.status import station_status
 from kaozheng_service.web.templates import page_templates
-from kaozheng_service.web.windows import windows_api
+from kaozheng_service.web.windows import Day, add_windows_api, day_of
 
 log = structlog.get_logger()
 FRESH = {"Cache-Control": "no-store"}
+# Of a segment in its take; what the database holds is far less.
+Number = Annotated[int, Path(ge=1, le=2**31)]
 
 
-def create_app(station: Station) -> FastAPI:
-    """The ASGI application of one station, meant for the loopback interface."""
-    app = FastAPI(title="kaozheng", openapi_url="/api/v1/openapi.json", docs_url=None, redoc_url=None)
+def create_app(station: Station, grants: Grants | None = None) -> FastAPI:
+    """The ASGI application of one station.
+
+    Endpoints are put on the application itself, so that each has a path template of its own in ``access/policy.py``.
+
+    Parameters
+    ----------
+    grants : says who may see footage; the cases when left out, unless the site file's ``access`` opens it
+    """
+    if grants is None:
+        grants = OpenFootage() if station.site.access.open_footage else CaseGrants(station)
+    register = Register(station)
+    app = FastAPI(openapi_url="/api/v1/openapi.json", docs_url=None, redoc_url=None)
     templates = page_templates(station.site)
     numbers = Metrics(station)
-    app.middleware("http")(guarded)
-    app.mount("/static", StaticFiles(directory=Path(__file__).with_name("static")), name="static")
+    app.state.public_address = urlsplit(station.site.web.address) if station.site.web.address else None
+    app.middleware("http")(Guard(station, templates))
+    app.mount("/static", StaticFiles(directory=FilePath(__file__).with_name("static")), name="static")
 
-    @app.get("/", response_class=HTMLResponse)
-    def status_page(request: Request, day: str | None = None) -> Response:
-        context = {"status": station_status(station, _day(day)), "page": "status", "day": day}
+    @app.get("/", response_class=HTMLResponse, include_in_schema=False)
+    def status_page(request: Request, day: Day = None) -> Response:
+        context = {"status": station_status(station, day_of(day)), "page": "status", "day": day}
         return templates.TemplateResponse(request, "status.html", context, headers=FRESH)
 
     @app.get("/api/v1/status")
-    def status(request: Request, day: str | None = None) -> Response:
+    def status(request: Request, day: Day = None) -> Response:
         """Schema ``kaozheng/status/1``; to who asks for ``text/html``, the same as the page shows it."""
-        state = station_status(station, _day(day))
+        state = station_status(station, day_of(day))
         headers = {**FRESH, "Vary": "Accept"}
         if request.headers.get("accept", "").startswith("text/html"):
             context = {"status": state, "page": "status", "day": day}
@@ -72,7 +95,7 @@ def create_app(station: Station) -> FastAPI:
         """Numbers for Prometheus, in its text format."""
         return Response(numbers.text(now()), media_type=CONTENT_TYPE_LATEST, headers=FRESH)
 
-    @app.get("/footage", response_class=HTMLResponse)
+    @app.get("/footage", response_class=HTMLResponse, include_in_schema=False)
     def footage(
         request: Request,
         room: str | None = None,
@@ -82,7 +105,9 @@ def create_app(station: Station) -> FastAPI:
         camera: str | None = None,
     ) -> Response:
         asked = {"room": room, "seat": seat, "at": at, "minutes": minutes, "camera": camera}
-        status_code, context = footage_page(station, {name: text or "" for name, text in asked.items()})
+        status_code, context = footage_page(
+            station, {name: text or "" for name, text in asked.items()}, _actor(request), grants
+        )
         return templates.TemplateResponse(
             request, "footage.html", context, status_code=status_code, headers=FRESH
         )
@@ -103,8 +128,15 @@ def create_app(station: Station) -> FastAPI:
         return JSONResponse(find_json(result), headers=FRESH)
 
     @app.get("/api/v1/clips/{take:path}/{first:int}-{last:int}.mp4")
-    def clip(take: str, first: int, last: int) -> Response:
-        """Segments of a take as one MP4, for viewing only. Honours Range."""
+    def clip(request: Request, take: str, first: Number, last: Number) -> Response:
+        """Segments of a take as one MP4, for viewing only. Honours Range. Each look is on the access register."""
+        actor, at = _actor(request), now()
+        shown = clip_span(station, take, first, last)
+        span = (shown.starts_at, shown.ends_at)
+        grant = grants.may_watch(actor, shown.room, shown.camera, *span, at)
+        if isinstance(grant, Refusal):
+            return forbidden(templates, request, grant.needs)
+        register.seen(actor, shown.room, [shown.camera], *span, grant, at)
         path = viewing_clip(station, take, first, last)
         return FileResponse(path, media_type="video/mp4", headers={"Cache-Control": "private, no-cache"})
 
@@ -118,7 +150,11 @@ def create_app(station: Station) -> FastAPI:
         headers = {"Cache-Control": "private, no-cache"}
         return FileResponse(path, media_type="application/pdf", filename=path.name, headers=headers)
 
-    app.include_router(windows_api(station))
+    describe(app)
+    add_windows_api(app, station)
+    add_sign_in_pages(app, station, templates)
+    add_account_page(app, station, templates)
+    add_admin_pages(app, station, templates)
     app.exception_handler(ServiceError)(_service_error)
     app.exception_handler(RequestValidationError)(_invalid_request)
     app.exception_handler(HTTPException)(_http_error)
@@ -126,13 +162,12 @@ def create_app(station: Station) -> FastAPI:
     return app
 
 
-def _day(text: str | None) -> date | None:
-    if not text:
-        return None
-    try:
-        return date.fromisoformat(text)
-    except ValueError:
-        raise UserError(f"the day {text!r} is not understood; write it as 2024-11-23") from None
+def _actor(request: Request) -> Actor:
+    """Who is signed in; the guard lets nobody else through."""
+    caller: Caller = request.state.caller
+    if caller.actor is None:
+        raise HTTPException(401, "sign in first")
+    return caller.actor
 
 
 def _service_error(_request: Request, error: ServiceError) -> Response:

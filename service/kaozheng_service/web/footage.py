@@ -8,6 +8,9 @@ from datetime import datetime, timedelta
 from typing import Any
 from urllib.parse import quote
 
+from kaozheng_service.access.actor import Actor
+from kaozheng_service.access.grants import Grants
+from kaozheng_service.access.grants import Refusal as NotGranted
 from kaozheng_service.clock import now, to_text
 from kaozheng_service.disputes.alarms import alarm_json
 from kaozheng_service.disputes.find import UnknownNameError, find, known_room, parse_moment
@@ -33,8 +36,13 @@ class Refusal:
     detail: str
 
 
-def footage_page(station: Station, asked: dict[str, str]) -> tuple[int, dict[str, Any]]:
-    """HTTP status and template context for the fields ``room seat at minutes camera`` ("" when not given)."""
+def footage_page(
+    station: Station, asked: dict[str, str], actor: Actor, grants: Grants
+) -> tuple[int, dict[str, Any]]:
+    """HTTP status and template context for the fields ``room seat at minutes camera`` ("" when not given).
+
+    Without a grant a camera's footage is found and not shown.
+    """
     context: dict[str, Any] = {
         "page": "footage",
         "rooms": [(room.id, room.name) for room in station.site.rooms],
@@ -42,6 +50,7 @@ def footage_page(station: Station, asked: dict[str, str]) -> tuple[int, dict[str
         "form": _form(station, asked),
         "result": None,
         "refusal": None,
+        "needs": (),
     }
     if not asked["room"] or not asked["at"]:
         return 200, context
@@ -54,9 +63,26 @@ def footage_page(station: Station, asked: dict[str, str]) -> tuple[int, dict[str
     except ServiceError as error:
         context["refusal"] = Refusal(_headline(error), str(error))
         return status_of(error), context
+    refused = _refused(result, actor, grants)
+    context["needs"] = next(iter(refused.values())).needs if refused else ()
     context["result"] = _result(station, result, asked["camera"])
+    for camera in context["result"]["cameras"]:
+        camera["refused"] = camera["id"] in refused
+        camera["clips"] = [] if camera["refused"] else camera["clips"]
     context["player"] = [_for_player(camera) for camera in context["result"]["cameras"]]
     return 200, context
+
+
+def _refused(result: FindResult, actor: Actor, grants: Grants) -> dict[str, NotGranted]:
+    """The cameras that ``actor`` may not see, with what is needed."""
+    at = now()
+    answers = {
+        camera.camera_id: grants.may_watch(
+            actor, result.room_id, camera.camera_id, result.starts_at, result.ends_at, at
+        )
+        for camera in (*result.cameras, *result.blind)
+    }
+    return {camera: answer for camera, answer in answers.items() if isinstance(answer, NotGranted)}
 
 
 def _form(station: Station, asked: dict[str, str]) -> dict[str, str]:
@@ -177,6 +203,7 @@ def _for_player(camera: dict[str, Any]) -> dict[str, Any]:
         "picture": camera["picture"],
         "box": camera["box"] if camera["box_fits"] and camera["sees"] else None,
         "clips": camera["clips"],
+        "refused": camera["refused"],
         "timeline": [
             {"from": part["from"], "to": part["to"], "words": words.stretch_words(part)}
             for part in camera["timeline"]

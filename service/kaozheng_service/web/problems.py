@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from http import HTTPStatus
+from typing import Any
 
 from fastapi import Response
 
@@ -11,14 +12,16 @@ from kaozheng_service.disputes.find import UnknownNameError
 from kaozheng_service.errors import ServiceError, UserError
 
 
-def problem(status: int, title: str, detail: str) -> Response:
+def problem(
+    status: int, title: str, detail: str, *, headers: dict[str, str] | None = None, **members: Any
+) -> Response:
     """An ``application/problem+json`` answer. ``detail`` says what, where, and what to do next."""
-    body = {"type": "about:blank", "title": title, "status": status, "detail": detail}
+    body = {"type": "about:blank", "title": title, "status": status, "detail": detail, **members}
     return Response(
         json.dumps(body, ensure_ascii=False),
         status_code=status,
         media_type="application/problem+json",
-        headers={"Cache-Control": "no-store"},
+        headers={"Cache-Control": "no-store", **(headers or {})},
     )
 
 

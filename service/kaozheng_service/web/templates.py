@@ -9,6 +9,8 @@ from fastapi.templating import Jinja2Templates
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from kaozheng_service import session_wording, wording
+from kaozheng_service.access.policy import Permission
+from kaozheng_service.access.words import permission_name, role_name
 from kaozheng_service.config.site import Site
 from kaozheng_service.web import present, words
 
@@ -31,6 +33,8 @@ def page_templates(site: Site) -> Jinja2Templates:
         position=present.position,
         fault_bar=partial(present.fault_bar, zone=site.zone),
         line_verdict=words.line_verdict,
+        open_footage=site.access.open_footage,
+        permission={one.name.lower(): one for one in Permission},
     )
     environment.filters.update(
         local=present.local_time(site.zone),
@@ -48,5 +52,7 @@ def page_templates(site: Site) -> Jinja2Templates:
         occluder=wording.occluder_name,
         sight_cause=words.sight_cause,
         moment_state=words.moment_state,
+        role=role_name,
+        permission=permission_name,
     )
     return Jinja2Templates(env=environment)

@@ -1,14 +1,15 @@
-"""The API over windows: what must be recorded, one more, and stopping one. The only part that changes anything."""
+"""The API over windows: what must be recorded, one more, and stopping one."""
 
 from __future__ import annotations
 
 from datetime import date
 from typing import Annotated
 
-from fastapi import APIRouter, Response
+from fastapi import FastAPI, Query, Request, Response
 from fastapi.responses import JSONResponse
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
+from kaozheng_service.access.caller import Caller
 from kaozheng_service.database import Window
 from kaozheng_service.disputes.find import known_room
 from kaozheng_service.disputes.moment import parse_moment
@@ -19,6 +20,7 @@ from kaozheng_service.station import Station
 
 FRESH = {"Cache-Control": "no-store"}
 Words = Annotated[str, StringConstraints(max_length=500)]
+Day = Annotated[str | None, Query(description="such as 2024-11-23", examples=["2024-11-23"])]
 
 
 class NewWindow(BaseModel):
@@ -43,16 +45,15 @@ class Cancelling(BaseModel):
     by: Words = ""
 
 
-def windows_api(station: Station) -> APIRouter:
-    """Reading is for who may read the pages; ``guard`` lets only this machine change anything."""
-    router = APIRouter(prefix="/api/v1/windows")
+def add_windows_api(app: FastAPI, station: Station) -> None:
+    """Put these endpoints on ``app``."""
 
-    @router.get("")
-    def windows(day: str | None = None) -> Response:
+    @app.get("/api/v1/windows")
+    def windows(day: Day = None) -> Response:
         """Schema ``kaozheng/windows/1``: those of a day, or those not over yet."""
-        return JSONResponse(windows_json(stored_windows(station, _day(day))), headers=FRESH)
+        return JSONResponse(windows_json(stored_windows(station, day_of(day))), headers=FRESH)
 
-    @router.post("")
+    @app.post("/api/v1/windows", status_code=201)
     def add(asked: NewWindow) -> Response:
         """Expect one more; 201 with the window as stored."""
         zone = station.site.zone
@@ -67,12 +68,13 @@ def windows_api(station: Station) -> APIRouter:
         )
         return _answer(window, 201)
 
-    @router.post("/{window_id}/cancel")
-    def cancel(window_id: str, asked: Cancelling) -> Response:
-        """Cancel it before it begins, or stop it: the rest then stays a signed gap."""
-        return _answer(cancel_window(station, window_id, asked.reason, asked.by or "API"), 200)
-
-    return router
+    @app.post("/api/v1/windows/{window_id}/cancel")
+    def cancel(request: Request, window_id: str, asked: Cancelling) -> Response:
+        """Cancel it before it begins, or stop it: the rest then stays a signed gap. The account is in its record."""
+        caller: Caller = request.state.caller
+        account = caller.actor.account if caller.actor is not None else "API"
+        by = f"{asked.by} ({account})" if asked.by else account
+        return _answer(cancel_window(station, window_id, asked.reason, by), 200)
 
 
 def _answer(window: Window, status: int) -> Response:
@@ -80,7 +82,8 @@ def _answer(window: Window, status: int) -> Response:
     return JSONResponse(body, status_code=status, headers=FRESH)
 
 
-def _day(text: str | None) -> date | None:
+def day_of(text: str | None) -> date | None:
+    """UserError where it is no day."""
     if not text:
         return None
     try:

@@ -53,6 +53,7 @@ function play(found) {
   }
 
   function absence(one, at) {
+    if (one.refused) return "不能观看：还缺批准，见上方说明";
     const part = one.timeline.find((stretch) => stretch.from <= at && at < stretch.to);
     return part ? `${clockForm.format(at)} 没有录像：${part.words}` : `${clockForm.format(at)} 没有录像`;
   }

@@ -10,6 +10,7 @@ async function refresh() {
       cache: "no-store",
       signal: AbortSignal.timeout(10000),
     });
+    if (answer.status === 401) location.reload(); // signed out meanwhile: the page itself leads to the sign-in
     if (!answer.ok) throw new Error(`HTTP ${answer.status}`);
     replaceChanged(new DOMParser().parseFromString(await answer.text(), "text/html"));
     lost.hidden = true;
