@@ -44,7 +44,11 @@ def test_without_a_grant_footage_is_found_and_not_shown(filmed, browser, sign_in
     assert answer.status_code == 403
     body = answer.json()
     assert [need["kind"] for need in body["needs"]] == ["case", "approval", "two_present"]
-    assert [need["given_by"] for need in body["needs"]] == [["centre", "head"], ["head"], ["office", "quality"]]
+    assert [need["given_by"] for need in body["needs"]] == [
+        ["centre", "head"],
+        ["head"],
+        ["office", "quality"],
+    ]
     page = client.get(f"/footage?room=9-101&at={filmed.at}")
     assert page.status_code == 200
     for words in ("不能观看这段录像", "一个案件", "由谁给：鉴定中心负责人", "办公室、内部质量督导"):

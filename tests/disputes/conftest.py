@@ -9,12 +9,12 @@ from typing import Any
 
 import pytest
 from kaozheng_service.access.actor import Actor, Role
+from kaozheng_service.access.tables import Account
 from kaozheng_service.cases import desk
 from kaozheng_service.cases.case import Case
 from kaozheng_service.cli.commands import app
 from kaozheng_service.errors import ServiceError, UserError
 from kaozheng_service.station import Station
-from sqlalchemy import text
 from typer.testing import CliRunner
 
 CENTRE = Actor("li.na", "李娜", Role.CENTRE)
@@ -81,17 +81,11 @@ class Desk:
         return done.exit_code, done.stdout
 
     def with_accounts(self) -> None:
-        """The accounts' table, as sign-in keeps it."""
+        """Everyone's account, as sign-in keeps it."""
         with self.station.sessions.begin() as session:
-            columns = (
-                "account TEXT PRIMARY KEY, name TEXT, role TEXT, created_at DATETIME, disabled_at DATETIME"
-            )
-            session.execute(text(f"CREATE TABLE IF NOT EXISTS accounts ({columns})"))
             for one in ALL:
-                session.execute(
-                    text("INSERT INTO accounts (account, name, role, created_at) VALUES (:a, :n, :r, :c)"),
-                    {"a": one.account, "n": one.name, "r": one.role.value, "c": "2024-01-01 00:00:00.000000"},
-                )
+                account = Account(account=one.account, name=one.name, role=one.role, created_at=self.begins)
+                session.add(account)
 
 
 @pytest.fixture
