@@ -17,6 +17,7 @@ from kaozheng_service.cli.disk_command import disk
 from kaozheng_service.cli.second_command import second
 from kaozheng_service.cli.session_commands import checkpoint, completeness, sheet
 from kaozheng_service.cli.systemd_command import systemd_unit
+from kaozheng_service.cli.verify_command import verify
 from kaozheng_service.errors import ServiceError, UserError
 from kaozheng_service.logs import configure_logs
 
@@ -30,6 +31,7 @@ app.command("cards-check")(check_cards)
 app.command()(completeness)
 app.command()(sheet)
 app.command()(checkpoint)
+app.command()(verify)
 
 
 def main() -> None:

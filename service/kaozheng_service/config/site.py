@@ -37,6 +37,7 @@ from kaozheng_service.config.fields import (
     Point2,
     Polygon,
 )
+from kaozheng_service.config.verification import Verification
 from kaozheng_service.config.window_rules import SESSION_ROOM, WindowPlan
 from kaozheng_service.errors import UserError
 
@@ -284,6 +285,7 @@ class Site(Part_):
     storage: Storage = Storage()
     recording: Recording = Recording()
     alarms: Alarms = Alarms()
+    verification: Verification = Verification()
     credentials: list[Credential] = Field(default_factory=list)
     profiles: list[ProfileEntry] = Field(default_factory=list)
     buildings: list[Building] = Field(default_factory=list)

@@ -7,8 +7,8 @@ from pathlib import Path
 from kaozheng_service.disputes.standalone.files import Progress
 from kaozheng_service.disputes.standalone.findings import BadInputError, Finding, Report
 from kaozheng_service.disputes.standalone.verify import check_bag, report_json, report_words
-from kaozheng_service.disputes.verify_archive import verify_archive
 from kaozheng_service.errors import UserError
+from kaozheng_service.verification.archive import verify_archive
 
 __all__ = ["Finding", "Report", "report_json", "report_words", "verify_archive", "verify_bag"]
 
