@@ -201,7 +201,7 @@ def test_the_daemons_process_does_a_round_by_itself_and_goes_on_when_killed(twic
     file = twice.file(twice.whole, "front-left", 4)
     good = twice.flip(file)
     twice.write(verification={"limit_mb_s": 0.5})
-    keeper = VerificationKeeper(twice.station)
+    keeper = VerificationKeeper(twice.station, settle_s=0)
     keeper.start()
     try:
         first = wait(twice, lambda status: bool(status.get("begun_at")))

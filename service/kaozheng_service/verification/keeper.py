@@ -17,6 +17,8 @@ from kaozheng_service.verification.rounds import TOLD_FOR, verification_status
 logger = structlog.get_logger()
 
 LOOK_S = 5.0
+# After a start recorders are adopted and windows settled first, within seconds (``docs/recording.md``).
+SETTLE_S = 60.0
 # It tells of itself every few seconds, also while it waits; a piece of a file is 1 MiB. As the second copy's process.
 SILENT_S = 120.0
 
@@ -24,9 +26,10 @@ SILENT_S = 120.0
 class VerificationKeeper:
     """One a daemon; starts no process where the site file says ``every_days: null``."""
 
-    def __init__(self, station: Station) -> None:
+    def __init__(self, station: Station, *, settle_s: float = SETTLE_S) -> None:
         self._station = station
-        self._begun_at = now()
+        self._settle_s = settle_s
+        self._begun_at = now() + timedelta(seconds=settle_s)
         self._process: subprocess.Popen[bytes] | None = None
         self._stop = threading.Event()
         self._thread: threading.Thread | None = None
@@ -101,6 +104,8 @@ class VerificationKeeper:
         return ""
 
     def _run(self) -> None:
+        if self._stop.wait(self._settle_s):
+            return
         while True:
             try:
                 self._keep_alive()
