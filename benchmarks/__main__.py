@@ -17,7 +17,7 @@ from kaozheng_service.evidence.records import Marked
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks import pose, probe
+from benchmarks import evidence, pose, probe
 from benchmarks.coverage import growth, ten_rooms, verdicts
 from benchmarks.markers import markers_report
 from benchmarks.recording import recording_report
@@ -42,6 +42,7 @@ def main() -> int:
     VISION.write_text("\n".join(lines) + "\n", encoding="utf-8")
     print("\n".join(lines))
     print("\n".join(recording_report((10, 40), trials=1)))
+    evidence.main()
     return 0
 
 

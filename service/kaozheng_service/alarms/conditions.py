@@ -53,6 +53,8 @@ def service_conditions(
     watch_trouble: str,
     at_s: float,
     second_trouble: str = "",
+    damage: str = "",
+    verification_trouble: str = "",
 ) -> dict[Subject, str]:
     """What is wrong with cameras, disk, clock and the service itself, each with what is known of it."""
     found: dict[Subject, str] = {}
@@ -77,6 +79,10 @@ def service_conditions(
         found[_site(AlarmKind.WATCH_DEAD)] = watch_trouble
     if second_trouble:
         found[_site(AlarmKind.SECOND_TARGET)] = second_trouble
+    if damage:
+        found[_site(AlarmKind.FILE_DAMAGED)] = damage
+    if verification_trouble:
+        found[_site(AlarmKind.VERIFICATION_STALLED)] = verification_trouble
     if checks is not None:
         for kind, why in (
             (AlarmKind.LOG_UNWRITABLE, checks.log),

@@ -55,12 +55,14 @@ _LASTING = frozenset(kind.value for kind in AlarmKind if kind not in EVENTS)
 @dataclass(frozen=True, slots=True)
 class Sources:
     """Where the desk reads: the recording loop's last state, and why pictures are not judged and the second copy is
-    not kept ("" while they are).
+    not kept ("" while they are), which files are damaged, and why nothing is verified.
     """
 
     snapshot: Callable[[], Snapshot]
     watch_trouble: Callable[[], str]
     second_trouble: Callable[[], str] = lambda: ""
+    damage: Callable[[], str] = lambda: ""
+    verification_trouble: Callable[[], str] = lambda: ""
 
 
 @dataclass(slots=True)
@@ -190,6 +192,8 @@ class AlarmDesk:
             self._sources.watch_trouble(),
             at_s,
             self._sources.second_trouble(),
+            self._sources.damage(),
+            self._sources.verification_trouble(),
         )
         there |= camera_conditions(self._station, snapshot.cameras, present)
         there |= self._unexplained | self._outlook

@@ -25,6 +25,8 @@ class AlarmKind(StrEnum):
     DATABASE_UNWRITABLE = "database_unwritable"
     ARCHIVE_UNWRITABLE = "archive_unwritable"
     SECOND_TARGET = "second_target"  # the second copy does not go on, or is behind
+    FILE_DAMAGED = "file_damaged"  # footage is not as it was signed, or was repaired within a day
+    VERIFICATION_STALLED = "verification_stalled"  # what is held is not read again as it should be
     WATCH_DEAD = "watch_dead"  # pictures are not judged
     SERVICE_STALLED = "service_stalled"  # the loop that starts recorders does not get through
     EMERGENCY_ACCESS = "emergency_access"  # footage was opened without the usual approval; told once
@@ -48,6 +50,7 @@ _PATIENCE = {
     AlarmKind.DISK_LOW: Patience(10.0, 60.0),
     AlarmKind.DISK_FORECAST: Patience(60.0, 300.0),
     AlarmKind.SECOND_TARGET: Patience(30.0, 30.0),
+    AlarmKind.VERIFICATION_STALLED: Patience(30.0, 30.0),
     AlarmKind.CLOCK_UNSYNCHRONISED: Patience(300.0, 60.0),
     AlarmKind.UNEXPLAINED_GAP: Patience(60.0, 0.0),
     AlarmKind.WATCH_DEAD: Patience(30.0, 30.0),

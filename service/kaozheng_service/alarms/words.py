@@ -24,6 +24,8 @@ _NAMES: dict[str, tuple[str, str]] = {
     AlarmKind.DATABASE_UNWRITABLE: ("数据库无法写入", "database cannot be written"),
     AlarmKind.ARCHIVE_UNWRITABLE: ("录像存储无法写入", "archive cannot be written"),
     AlarmKind.SECOND_TARGET: ("第二份存储异常", "second copy not kept"),
+    AlarmKind.FILE_DAMAGED: ("录像文件损坏", "footage file damaged"),
+    AlarmKind.VERIFICATION_STALLED: ("定期校验停滞", "verification does not go on"),
     AlarmKind.WATCH_DEAD: ("画面监看停止", "pictures are not being watched"),
     AlarmKind.SERVICE_STALLED: ("录像服务停滞", "recording service stalled"),
     AlarmKind.EMERGENCY_ACCESS: ("紧急调阅录像", "emergency access to footage"),
@@ -84,6 +86,14 @@ _STEPS: dict[str, tuple[str, str]] = {
     AlarmKind.SECOND_TARGET: (
         "录像照常进行；请检查第二块磁盘是否已挂载、已满、可写，恢复后自动补齐：kaozheng second",
         "recording goes on; check that the second disk is mounted, writable and not full: kaozheng second",
+    ),
+    AlarmKind.FILE_DAMAGED: (
+        "录像照常进行；请勿改动录像文件夹，检查磁盘健康状况并准备更换：kaozheng verify",
+        "recording goes on; leave the archive as it is, look at the disk's health: kaozheng verify",
+    ),
+    AlarmKind.VERIFICATION_STALLED: (
+        "录像照常进行；请检查磁盘是否有响应，考后重启服务",
+        "recording goes on; see whether the disks answer, restart the service after the exam",
     ),
     AlarmKind.WATCH_DEAD: (
         "录像照常进行；请安排人员查看画面，考后重启服务",

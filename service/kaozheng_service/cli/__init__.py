@@ -20,6 +20,7 @@ from kaozheng_service.cli.second_command import second
 from kaozheng_service.cli.session_commands import checkpoint, completeness, sheet
 from kaozheng_service.cli.systemd_command import systemd_unit
 from kaozheng_service.cli.token_commands import token_app
+from kaozheng_service.cli.verify_command import verify
 from kaozheng_service.errors import ServiceError, UserError
 from kaozheng_service.logs import configure_logs
 
@@ -36,6 +37,7 @@ app.command()(completeness)
 app.command()(sheet)
 app.command()(register)
 app.command()(checkpoint)
+app.command()(verify)
 
 
 def main() -> None:

@@ -302,34 +302,6 @@ def export(
 
 
 @app.command()
-def verify(
-    path: Annotated[Path, typer.Argument(help="an exported bag, or a site file to verify the whole archive")],
-    key: Annotated[
-        str | None, typer.Option(help="the site's public key as you know it from elsewhere")
-    ] = None,
-    as_json: JsonOption = False,
-) -> None:
-    """Check an export, or an archive, and name whatever is wrong with it."""
-    from kaozheng_service.cli.tables import TaskBars, print_verification
-    from kaozheng_service.disputes.verify import report_json, verify_archive, verify_bag
-    from kaozheng_service.station import open_station
-
-    if not path.exists():
-        raise UserError(f"{path}: there is no such file or folder; give the folder of an export")
-    with TaskBars(shown=not as_json) as bars:
-        progress = bars.task("verifying")
-        if path.is_dir():
-            report = verify_bag(path, trusted_key=key, progress=progress)
-        else:
-            report = verify_archive(open_station(load_site(path)), progress=progress)
-    if as_json:
-        _print_json(report_json(report))
-    else:
-        print_verification(report)
-    raise typer.Exit(0 if report.outcome == "intact" else 1)
-
-
-@app.command()
 def demo(
     out: Annotated[Path, typer.Option(help="folder for the results")] = Path("demo-out"),
     files: Annotated[

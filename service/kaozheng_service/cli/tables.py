@@ -14,7 +14,17 @@ from kaozheng_vision.diagnose import Diagnosis, Judgement
 from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.markup import escape
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.progress import (
+    BarColumn,
+    DownloadColumn,
+    MofNCompleteColumn,
+    Progress,
+    ProgressColumn,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+    TransferSpeedColumn,
+)
 from rich.table import Table
 
 from kaozheng_service.alarms.listing import Listed
@@ -42,11 +52,17 @@ _MARKS = {
 class TaskBars:
     """A progress bar a task, while the context lasts; on standard error, so that results can be piped."""
 
-    def __init__(self, shown: bool = True) -> None:
+    def __init__(self, shown: bool = True, *, in_bytes: bool = False) -> None:
+        """``in_bytes``: what is counted are bytes, told with their rate and the time that is left."""
+        counted: tuple[ProgressColumn, ...] = (
+            (DownloadColumn(), TransferSpeedColumn(), TimeRemainingColumn())
+            if in_bytes
+            else (MofNCompleteColumn(),)
+        )
         self._progress = Progress(
             TextColumn("{task.description}"),
             BarColumn(),
-            MofNCompleteColumn(),
+            *counted,
             TimeElapsedColumn(),
             console=Console(stderr=True),
             disable=not shown,

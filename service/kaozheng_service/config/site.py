@@ -40,6 +40,7 @@ from kaozheng_service.config.fields import (
     Point2,
     Polygon,
 )
+from kaozheng_service.config.verification import Verification
 from kaozheng_service.config.window_rules import SESSION_ROOM, WindowPlan
 from kaozheng_service.errors import UserError
 
@@ -292,6 +293,7 @@ class Site(Part_):
     retention: RetentionRules = RetentionRules()
     web: Web = Web()
     access: Access = Access()
+    verification: Verification = Verification()
     credentials: list[Credential] = Field(default_factory=list)
     profiles: list[ProfileEntry] = Field(default_factory=list)
     buildings: list[Building] = Field(default_factory=list)

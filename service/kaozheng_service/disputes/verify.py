@@ -9,8 +9,8 @@ from kaozheng_service.disputes.masked_bag import REPORT as MASKED_REPORT
 from kaozheng_service.disputes.standalone.files import Progress
 from kaozheng_service.disputes.standalone.findings import BadInputError, Finding, Report
 from kaozheng_service.disputes.standalone.verify import check_bag, report_json, report_words
-from kaozheng_service.disputes.verify_archive import verify_archive
 from kaozheng_service.errors import UserError
+from kaozheng_service.verification.archive import verify_archive
 
 __all__ = ["Finding", "Report", "report_json", "report_words", "verify_archive", "verify_bag"]
 

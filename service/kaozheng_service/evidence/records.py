@@ -138,6 +138,66 @@ class TakeCopied(Record):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class FileDamaged(Record):
+    """A file of footage is not as entry ``segment`` of the log says.
+
+    ``copy`` is ``first`` or ``second``, ``fault`` ``changed``, ``missing`` or ``unreadable``; ``sha256`` was signed,
+    ``found`` is what was read instead, "" where nothing was.
+    """
+
+    kind: ClassVar[str] = "file.damaged"
+    segment: int
+    take: str
+    window: str
+    room: str
+    camera: str
+    path: str
+    copy: str
+    fault: str
+    sha256: str
+    found: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FileRepaired(Record):
+    """The file that entry ``damaged`` of the log names is as it was signed again, copied from ``source``.
+
+    ``source`` is ``first`` or ``second``, "" where other hands put it there. ``aside`` is where the damaged file lies,
+    below the folder of its copy; "" where there was none.
+    """
+
+    kind: ClassVar[str] = "file.repaired"
+    damaged: int
+    take: str
+    window: str
+    room: str
+    camera: str
+    path: str
+    copy: str
+    source: str
+    sha256: str
+    aside: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class VerificationDone(Record):
+    """All of the archive was read, and of the second copy ``second_files``, null where that was not there.
+
+    ``log_size`` is how much of the log it was held against; ``damaged`` and ``repaired`` count files of both copies.
+    """
+
+    kind: ClassVar[str] = "verification.done"
+    begun_at: datetime
+    log_size: int
+    files: int
+    bytes: int
+    second_files: int | None
+    damaged: int
+    repaired: int
+    outcome: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class GapExplained(Record):
     kind: ClassVar[str] = "gap"
     window: str

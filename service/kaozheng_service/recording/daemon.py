@@ -32,6 +32,7 @@ from kaozheng_service.recording.watcher import Watcher
 from kaozheng_service.second.keeper import SecondKeeper
 from kaozheng_service.sessions.printer import SheetPrinter
 from kaozheng_service.station import Station
+from kaozheng_service.verification.keeper import VerificationKeeper
 
 logger = structlog.get_logger()
 
@@ -57,6 +58,7 @@ class Daemon:
         self._backfiller: backfill.Backfiller | None = None
         self._desk: AlarmDesk | None = None
         self._second: SecondKeeper | None = None
+        self._verification: VerificationKeeper | None = None
         self._snapshot = Snapshot(time.monotonic(), 0.0, (), 0, False)
         self._printer: SheetPrinter | None = None
         self._started_at: datetime | None = None
@@ -103,7 +105,15 @@ class Daemon:
         self._watcher.start()
         self._second = SecondKeeper(self._station)
         self._second.start()
-        sources = Sources(lambda: self._snapshot, self._watcher.trouble, self._second.trouble)
+        self._verification = VerificationKeeper(self._station)
+        self._verification.start()
+        sources = Sources(
+            lambda: self._snapshot,
+            self._watcher.trouble,
+            self._second.trouble,
+            self._verification.damage,
+            self._verification.trouble,
+        )
         self._desk = AlarmDesk(self._station, sources, book=book)
         self._desk.start()
         if self._station.site.recording.session_sheets:
@@ -120,6 +130,9 @@ class Daemon:
         if self._printer is not None:
             self._printer.stop()
             self._printer = None
+        if self._verification is not None:
+            self._verification.stop()
+            self._verification = None
         if self._second is not None:
             self._second.stop()
             self._second = None

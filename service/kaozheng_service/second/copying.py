@@ -40,6 +40,18 @@ def copy_verified(source: Path, target: Path, sha256: str, progress: Progress = 
     if target.exists() and file_hash(target, progress) == sha256:
         return
     make_folder(target.parent)
+    part = draft_verified(source, target, sha256, progress)
+    try:
+        part.replace(target)
+    except BaseException:
+        with contextlib.suppress(OSError):
+            part.unlink()
+        raise
+    sync_folder(target.parent)
+
+
+def draft_verified(source: Path, target: Path, sha256: str, progress: Progress = lambda: None) -> Path:
+    """The bytes of ``source`` beside ``target``, synced and read back; raises as :func:`copy_verified`."""
     part = target.with_name(target.name + ".part")
     try:
         with part.open("wb") as file:
@@ -52,12 +64,11 @@ def copy_verified(source: Path, target: Path, sha256: str, progress: Progress = 
             )
         if file_hash(part, progress) != sha256:
             raise SecondError(f"{target}: reads back differently from what was written; the disk is failing")
-        part.replace(target)
     except BaseException:
         with contextlib.suppress(OSError):
             part.unlink()
         raise
-    sync_folder(target.parent)
+    return part
 
 
 def file_hash(path: Path, progress: Progress = lambda: None) -> str:

@@ -23,6 +23,7 @@ from kaozheng_service.recording.timetable_json import window_state
 from kaozheng_service.recording.timetable_notice import notice_json, read_notice
 from kaozheng_service.sessions.printing import sheet_path
 from kaozheng_service.station import Station
+from kaozheng_service.verification.rounds import verification_status
 from kaozheng_service.web.daemon import daemon_state, picture_states
 
 GAPS_SHOWN = 50
@@ -71,6 +72,7 @@ def station_status(station: Station, day: date | None = None) -> dict[str, Any]:
             "disk": _disk(station, rooms, rates, present),
             "timetable": notice_json(read_notice(station)),
             "log": _log(station),
+            "verification": verification_status(station.state),
         }
 
 

@@ -106,6 +106,7 @@ MESSAGES = {
     "row_differs": (ALTERED, "数据库与日志第{index}条记录不符", "the database differs from record {index}"),
     "row_unsigned": (CANNOT_JUDGE, "数据库中有，日志中还没有签名记录", "in the database, not yet in the signed log"),
     "row_forged": (ALTERED, "数据库称其为日志第{index}条，日志中并非如此", "the log's record {index} is another"),
+    "repaired": (NOTE, "内容损坏，已用另一份修复", "was damaged, and repaired from the other copy"),
     "unknown_file": (NOTE, "归档中的文件，数据库没有记载", "in the archive, unknown to the database"),
 }  # fmt: skip
 
