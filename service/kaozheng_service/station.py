@@ -8,7 +8,7 @@ from pathlib import Path
 from kaozheng_service.config.site import Site
 from kaozheng_service.database import Sessions, open_database
 from kaozheng_service.database_damage import put_aside_if_damaged
-from kaozheng_service.evidence.keys import load_or_make_key
+from kaozheng_service.evidence.key_rotation import open_log
 from kaozheng_service.evidence.log import EvidenceLog
 
 DATABASE = "kaozheng.sqlite"
@@ -44,9 +44,7 @@ def open_station(site: Site, *, thorough: bool = False) -> Station:
         archive=site.archive,
         state=site.state,
         sessions=open_database(site.state / DATABASE),
-        log=EvidenceLog(
-            site.state / "log", origin=f"kaozheng/{site.id}", key=load_or_make_key(site.state / "keys")
-        ),
+        log=open_log(site.state, site.id),
     )
     rebuild_if_empty(station)
     return station

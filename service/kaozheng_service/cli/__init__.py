@@ -14,6 +14,7 @@ from kaozheng_service.cli.calibrate_commands import calibrate
 from kaozheng_service.cli.card_check_command import check_cards
 from kaozheng_service.cli.commands import app
 from kaozheng_service.cli.disk_command import disk
+from kaozheng_service.cli.key_commands import key_app
 from kaozheng_service.cli.second_command import second
 from kaozheng_service.cli.session_commands import checkpoint, completeness, sheet
 from kaozheng_service.cli.systemd_command import systemd_unit
@@ -21,6 +22,7 @@ from kaozheng_service.errors import ServiceError, UserError
 from kaozheng_service.logs import configure_logs
 
 app.add_typer(alarms_app, name="alarms")
+app.add_typer(key_app, name="key")
 app.command("systemd-unit")(systemd_unit)
 app.command()(backfill)
 app.command()(calibrate)

@@ -103,6 +103,8 @@ def select_footage(station: Station, room_id: str, camera_ids: Sequence[str], sp
     closings = [window.closed_leaf for window in windows] + [take.closed_leaf for take in takes]
     closings += [window.cancelled_leaf for window in windows]
     leaves += [(leaf, "") for leaf in closings if leaf is not None]
+    # Every change of key: who knows an older key of this log is led to the one that signs it now.
+    leaves += [(index, "") for index, _ in station.log.find("key.changed")]
     records = {index: _record(station.log, index) for index in sorted({_signed(*leaf) for leaf in leaves})}
     footage = [_footage(row, records) for row in rows if row.starts_at < span[1] and row.ends_at > span[0]]
     backfilled = [

@@ -16,7 +16,9 @@ from kaozheng_service.disputes.standalone.backfilled import check_healing
 from kaozheng_service.disputes.standalone.completeness import check_take, check_windows, is_backdated
 from kaozheng_service.disputes.standalone.files import Progress, hash_file
 from kaozheng_service.disputes.standalone.findings import Findings, Report
+from kaozheng_service.disputes.standalone.key_changes import check_key
 from kaozheng_service.disputes.standalone.records import Record, parse_record
+from kaozheng_service.disputes.standalone.signature import SignedHead
 from kaozheng_service.evidence.merkle import GrowingTree
 from kaozheng_service.evidence.note import Checkpoint, open_checkpoint, verifier_key
 from kaozheng_service.station import Station
@@ -60,6 +62,8 @@ def verify_archive(station: Station, progress: Progress | None = None) -> Report
         check.name_rows_without_record(rows)
     check.name_open_backfills()
     check.name_unknown_files()
+    key = verifier_key(station.log.origin, station.log.public_key)
+    check_key(check.key_changes, SignedHead(head.origin, head.size, head.root, key), None, check.found)
     return Report(
         outcome=check.found.outcome(),
         findings=check.found.ranked(),
@@ -69,7 +73,7 @@ def verify_archive(station: Station, progress: Progress | None = None) -> Report
         records=tree.size,
         log=head.origin,
         log_size=head.size,
-        key=verifier_key(station.log.origin, station.log.public_key),
+        key=key,
     )
 
 
@@ -169,10 +173,13 @@ class _Check:
     windows: dict[str, list[Record]] = field(default_factory=dict)
     gaps: dict[int, Record] = field(default_factory=dict)
     backfills: dict[str, list[Record]] = field(default_factory=dict)
+    key_changes: list[Record] = field(default_factory=list)
     latest: str = ""  # the latest moment at which a record was written down, so far
 
     def take_in(self, record: Record, rows: _Rows) -> None:
         before, self.latest = self.latest, max(self.latest, str(record.body.get("at", "")))
+        if record.kind == "key.changed":
+            self.key_changes.append(record)
         if record.kind not in _LEAVES:
             return
         row = rows.of(record)

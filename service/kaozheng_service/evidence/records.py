@@ -322,6 +322,19 @@ class SheetPrinted(Record):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class KeyChanged(Record):
+    """From this entry on the log is signed by another key. ``old`` and ``new`` are keys as signed-note writes them;
+    ``signature`` is the old one's, base64, over what ``disputes.standalone.key_changes.change_text`` gives.
+    """
+
+    kind: ClassVar[str] = "key.changed"
+    old: str
+    new: str
+    reason: str
+    signature: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Exported(Record):
     """What was handed over: the claim, the sha256 of each file by its path in the bag, and the records beside it.
 

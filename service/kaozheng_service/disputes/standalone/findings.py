@@ -23,6 +23,17 @@ MESSAGES = {
     "not_a_checkpoint": (ALTERED, "不是检查点的写法", "not written as a checkpoint"),
     "signature": (ALTERED, "签名与公钥不符，检查点被改动或伪造", "the signature does not fit the key: forged"),
     "other_key": (ALTERED, "签名用的不是您给出的公钥", "signed by another key than the one you named"),
+    "key_change": (
+        ALTERED,
+        "日志第{index}条：换钥没有原公钥的有效签名",
+        "record {index}: the key before did not sign this change of key",
+    ),
+    "key_given_up": (ALTERED, "签名用的是已经停用的公钥", "signed by a key that was given up before"),
+    "key_changed": (
+        NOTE,
+        "公钥已于{at}更换，由原公钥签名证明（日志第{index}条）：{reason}；新公钥：{key}",
+        "the key was changed at {at}, proven by the key before (record {index}): {reason}",
+    ),
     "key_from_bag": (
         NOTE,
         "公钥取自本文件夹，请与从别处得知的公钥核对：{key}",

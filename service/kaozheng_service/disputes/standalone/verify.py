@@ -36,8 +36,9 @@ from kaozheng_service.disputes.standalone.findings import (
     Findings,
     Report,
 )
+from kaozheng_service.disputes.standalone.key_changes import check_key
 from kaozheng_service.disputes.standalone.records import Record, read_records
-from kaozheng_service.disputes.standalone.signature import check_signature, read_key
+from kaozheng_service.disputes.standalone.signature import KEY, check_signature, read_key
 
 SCHEMA = "kaozheng/verify/1"
 
@@ -56,8 +57,12 @@ def check_bag(folder: Path, trusted_key: str | None = None, progress: Progress |
         )
     found = Findings()
     hashes, size = hash_files(folder, found, progress)
-    head = check_signature(folder, expected, found)
+    head = check_signature(folder, found)
     records = read_records(folder, head, found) if head is not None else []
+    if head is not None:
+        if expected is None:
+            found.add("key_from_bag", KEY, key=head.key)
+        check_key(records, head, expected, found)
     claim = check_claim(records, hashes, found) if head is not None else None
     if claim is not None:
         check_backfilled(records, found)
