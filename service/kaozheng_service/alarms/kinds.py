@@ -26,6 +26,8 @@ class AlarmKind(StrEnum):
     ARCHIVE_UNWRITABLE = "archive_unwritable"
     SECOND_TARGET = "second_target"  # the second copy does not go on, or is behind
     WATCH_DEAD = "watch_dead"  # pictures are not judged
+    ANCHOR_OVERDUE = "anchor_overdue"  # the log's head was taken nowhere for a day
+    ANCHOR_REFUSED = "anchor_refused"  # a witness has seen another log than this
     SERVICE_STALLED = "service_stalled"  # the loop that starts recorders does not get through
 
 

@@ -9,6 +9,7 @@ from kaozheng_coverage.errors import CoverageError
 from kaozheng_vision.errors import VisionError
 
 from kaozheng_service.cli.alarm_commands import alarms_app
+from kaozheng_service.cli.anchor_command import anchor_app
 from kaozheng_service.cli.backfill_command import backfill
 from kaozheng_service.cli.calibrate_commands import calibrate
 from kaozheng_service.cli.card_check_command import check_cards
@@ -22,6 +23,7 @@ from kaozheng_service.errors import ServiceError, UserError
 from kaozheng_service.logs import configure_logs
 
 app.add_typer(alarms_app, name="alarms")
+app.add_typer(anchor_app, name="anchor")
 app.add_typer(key_app, name="key")
 app.command("systemd-unit")(systemd_unit)
 app.command()(backfill)

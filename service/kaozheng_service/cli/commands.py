@@ -256,6 +256,13 @@ def verify(
     key: Annotated[
         str | None, typer.Option(help="the site's public key as you know it from elsewhere")
     ] = None,
+    witness: Annotated[
+        list[str] | None,
+        typer.Option(help="a witness's key, as printed; it must have cosigned; may be repeated"),
+    ] = None,
+    tsa_ca: Annotated[
+        Path | None, typer.Option("--tsa-ca", help="PEM file of the authority whose time stamps are checked")
+    ] = None,
     as_json: JsonOption = False,
 ) -> None:
     """Check an export, or an archive, and name whatever is wrong with it."""
@@ -268,7 +275,11 @@ def verify(
     with TaskBars(shown=not as_json) as bars:
         progress = bars.task("verifying")
         if path.is_dir():
-            report = verify_bag(path, trusted_key=key, progress=progress)
+            report = verify_bag(
+                path, trusted_key=key, progress=progress, witnesses=witness or (), tsa_ca=tsa_ca
+            )
+        elif witness or tsa_ca is not None:
+            raise UserError(f"{path}: --witness and --tsa-ca are for exports; name the folder of one")
         else:
             report = verify_archive(open_station(load_site(path)), progress=progress)
     if as_json:

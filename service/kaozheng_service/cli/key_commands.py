@@ -52,6 +52,7 @@ def show(
                 "key": printed,
                 "pem": public_pem(log.public_key),
                 "fingerprint": fingerprint(log.public_key),
+                "witness": _witness_key(site),
                 "before": [
                     {
                         "key": verifier_key(log.origin, one.key),
@@ -68,6 +69,8 @@ def show(
     typer.echo(f"指纹 fingerprint   {fingerprint(log.public_key)}")
     said = "口令加密 under a passphrase" if _facts(site, log)["encrypted"] else "未加密 not encrypted"
     typer.echo(f"私钥 private key   {said}")
+    if (witness := _witness_key(site)) is not None:
+        typer.echo(f"见证公钥 as witness {witness}")
     for one in keys[:-1]:
         typer.echo(f"旧公钥 key before   {fingerprint(one.key)}  signed entries {one.since} to {one.until}")
     typer.echo(public_pem(log.public_key), nl=False)
@@ -145,6 +148,13 @@ def _log(site: Site) -> EvidenceLog:
             f"{path}: there is no key yet; it is made when the service first runs: kaozheng serve"
         )
     return open_log(site.state, site.id)
+
+
+def _witness_key(site: Site) -> str | None:
+    """What other sites put into their site file; None where this one is no witness."""
+    from kaozheng_service.evidence.anchors.witness import Witness
+
+    return Witness(site.state, site.id, site.witness).key if site.witness is not None else None
 
 
 def _facts(site: Site, log: EvidenceLog) -> dict[str, Any]:

@@ -50,6 +50,7 @@ def _views(picture: np.ndarray) -> Iterator[np.ndarray]:
         yield sized
         flat = _flattened(sized)
         yield flat
+        yield _sharpened(flat)
         yield _two_tone(flat)
 
 

@@ -18,6 +18,7 @@ from kaozheng_service.clock import now
 from kaozheng_service.disputes.find import find, find_json, known_room, parse_moment
 from kaozheng_service.disputes.viewing import viewing_clip
 from kaozheng_service.errors import ServiceError, UserError
+from kaozheng_service.evidence.anchors.witness import Witness
 from kaozheng_service.sessions.printing import printed_sheet
 from kaozheng_service.station import Station
 from kaozheng_service.web.footage import footage_page
@@ -28,6 +29,7 @@ from kaozheng_service.web.problems import problem, problem_of
 from kaozheng_service.web.status import station_status
 from kaozheng_service.web.templates import page_templates
 from kaozheng_service.web.windows import windows_api
+from kaozheng_service.web.witness import witness_api
 
 log = structlog.get_logger()
 FRESH = {"Cache-Control": "no-store"}
@@ -119,6 +121,9 @@ def create_app(station: Station) -> FastAPI:
         return FileResponse(path, media_type="application/pdf", filename=path.name, headers=headers)
 
     app.include_router(windows_api(station))
+    if station.site.witness is not None:
+        witness = Witness(station.state, station.site.id, station.site.witness)
+        app.include_router(witness_api(witness))
     app.exception_handler(ServiceError)(_service_error)
     app.exception_handler(RequestValidationError)(_invalid_request)
     app.exception_handler(HTTPException)(_http_error)
