@@ -46,7 +46,9 @@ class StampAnchor:
                 raise AnchorError(f"{who}: it refused: {said}")
             info = token.tst_info
         except ValueError as error:
-            raise AnchorError(f"{who}: its answer is no time stamp: {error}") from None
+            raise AnchorError(
+                f"{who}: its answer is no time stamp in strict DER ({error}); try the address of another authority"
+            ) from None
         if info.message_imprint.message != hashlib.sha256(data).digest() or info.nonce != request.nonce:
             raise AnchorError(f"{who}: its answer is a stamp of something else, or an old one")
         if self._ca is not None:
