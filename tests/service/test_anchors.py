@@ -54,6 +54,7 @@ default_tsa = one
 serial = {folder}/serial
 signer_cert = {folder}/signer.pem
 signer_key = {folder}/signer.key
+certs = {folder}/ca.pem
 signer_digest = sha256
 default_policy = 1.2.3.4.1
 digests = sha256

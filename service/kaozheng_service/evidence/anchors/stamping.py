@@ -14,6 +14,7 @@ from kaozheng_service.config.anchors import StampAuthority
 from kaozheng_service.config.site import Site
 from kaozheng_service.errors import UserError
 from kaozheng_service.evidence.anchors.anchored import Anchored
+from kaozheng_service.evidence.anchors.certificate_order import in_der_order
 from kaozheng_service.evidence.anchors.posting import AnchorError, post
 from kaozheng_service.evidence.log import EvidenceLog
 from kaozheng_service.evidence.note import parse_checkpoint
@@ -40,8 +41,8 @@ class StampAnchor:
         if reply.status != 200:
             raise AnchorError(f"{who}: it answered {reply.status}")
         try:
-            token = tsp.decode_timestamp_response(reply.body)
-            if tsp.PKIStatus(token.status) not in (tsp.PKIStatus.GRANTED, tsp.PKIStatus.GRANTED_WITH_MODS):
+            token = tsp.decode_timestamp_response(in_der_order(reply.body))
+            if tsp.PKIStatus(token.status) != tsp.PKIStatus.GRANTED:
                 said = "; ".join(token.status_string or []) or "no reason"
                 raise AnchorError(f"{who}: it refused: {said}")
             info = token.tst_info
@@ -86,7 +87,7 @@ def stamp_time(token: bytes, data: bytes, ca_file: Path) -> datetime:
     except ValueError:
         raise UserError(f"{ca_file}: holds no PEM certificate; ask the authority for its CA file") from None
     try:
-        response = tsp.decode_timestamp_response(token)
+        response = tsp.decode_timestamp_response(in_der_order(token))
     except ValueError as error:
         raise tsp.VerificationError(f"no time stamp: {error}") from None
     # Fresh lists: the builder adds to the ones that it shares with every other builder.
