@@ -52,6 +52,11 @@ def _views(picture: np.ndarray) -> Iterator[np.ndarray]:
         yield flat
         yield _sharpened(flat)
         yield _two_tone(flat)
+    if max(picture.shape) > max(_SIDES_PX):  # slow, and what is left for a photo that is out of focus
+        flat = _flattened(picture)
+        yield picture
+        yield flat
+        yield _sharpened(flat)
 
 
 def _decoded(finder: cv2.QRCodeDetectorAruco | cv2.QRCodeDetector, picture: np.ndarray) -> str:
