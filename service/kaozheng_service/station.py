@@ -10,7 +10,7 @@ from kaozheng_service.cases import tables as _cases  # noqa: F401 - so that thei
 from kaozheng_service.config.site import Site
 from kaozheng_service.database import Sessions, open_database
 from kaozheng_service.database_damage import put_aside_if_damaged
-from kaozheng_service.evidence.keys import load_or_make_key
+from kaozheng_service.evidence.key_rotation import open_log
 from kaozheng_service.evidence.log import EvidenceLog
 from kaozheng_service.retention import tables as _retention  # noqa: F401
 from kaozheng_service.roster import tables as _roster  # noqa: F401
@@ -48,9 +48,7 @@ def open_station(site: Site, *, thorough: bool = False) -> Station:
         archive=site.archive,
         state=site.state,
         sessions=open_database(site.state / DATABASE),
-        log=EvidenceLog(
-            site.state / "log", origin=f"kaozheng/{site.id}", key=load_or_make_key(site.state / "keys")
-        ),
+        log=open_log(site.state, site.id),
     )
     catch_up(station)
     return station

@@ -65,6 +65,7 @@ def inspection(site: Site, tmp_path_factory: pytest.TempPathFactory) -> RoomInsp
         window_id="w",
         recordings=recordings,
         checkpoint=CHECKPOINT,
+        key_fingerprint="01234 56789 01234 56789 01234 56789",
         sheet=folder / "acceptance.pdf",
         result=folder / "result.json",
         leaf=12,

@@ -55,7 +55,8 @@ _LASTING = frozenset(kind.value for kind in AlarmKind if kind not in EVENTS)
 @dataclass(frozen=True, slots=True)
 class Sources:
     """Where the desk reads: the recording loop's last state, and why pictures are not judged and the second copy is
-    not kept ("" while they are), which files are damaged, and why nothing is verified.
+    not kept ("" while they are), which files are damaged, and why nothing is verified; what is wrong with anchors, by
+    kind of alarm.
     """
 
     snapshot: Callable[[], Snapshot]
@@ -63,6 +64,7 @@ class Sources:
     second_trouble: Callable[[], str] = lambda: ""
     damage: Callable[[], str] = lambda: ""
     verification_trouble: Callable[[], str] = lambda: ""
+    anchor_troubles: Callable[[], dict[str, str]] = dict
 
 
 @dataclass(slots=True)
@@ -197,6 +199,7 @@ class AlarmDesk:
         )
         there |= camera_conditions(self._station, snapshot.cameras, present)
         there |= self._unexplained | self._outlook
+        there |= {Subject(kind): words for kind, words in self._sources.anchor_troubles().items()}
         raised, cleared = self._persistence.update(at_s, there)
         for subject in raised:
             self._raise(subject, there[subject], present)

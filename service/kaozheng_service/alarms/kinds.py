@@ -28,6 +28,8 @@ class AlarmKind(StrEnum):
     FILE_DAMAGED = "file_damaged"  # footage is not as it was signed, or was repaired within a day
     VERIFICATION_STALLED = "verification_stalled"  # what is held is not read again as it should be
     WATCH_DEAD = "watch_dead"  # pictures are not judged
+    ANCHOR_OVERDUE = "anchor_overdue"  # the log's head was taken nowhere for a day
+    ANCHOR_REFUSED = "anchor_refused"  # a witness has seen another log than this
     SERVICE_STALLED = "service_stalled"  # the loop that starts recorders does not get through
     EMERGENCY_ACCESS = "emergency_access"  # footage was opened without the usual approval; told once
 

@@ -8,7 +8,6 @@ from contextlib import suppress
 from datetime import datetime
 from email.message import EmailMessage
 from email.utils import format_datetime
-from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -49,46 +48,64 @@ class MailChannel:
 
     def send(self, bodies: Sequence[str]) -> str:
         letter = letter_of(self._site, self._mail, [parse(body) for body in bodies])
-        mail = self._mail
-        password = None
-        if mail.username is not None:
-            password = read_secret("mail", self._site.folder, env=mail.password_env, file=mail.password_file)
-        reached = False
-        server: smtplib.SMTP | None = None
-        try:
-            context = None if mail.security == "plain" else tls_context(self._certificate())
-            if mail.security == "tls":
-                server = smtplib.SMTP_SSL(timeout=self._step_s, context=context)
-            else:
-                server = smtplib.SMTP(timeout=self._step_s)
-            made = server
-            # smtplib checks the certificate against this name, which its constructor takes only with a connection.
-            made._host = mail.host  # type: ignore[attr-defined]
-            with ended_in_time(lambda: shut(made.sock), self._whole_s):
-                greeting, said = made.connect(mail.host, mail.used_port)
-                if greeting != 220:
-                    raise smtplib.SMTPConnectError(greeting, said)
-                if mail.security == "starttls":
-                    made.ehlo()
-                    made.starttls(context=context)
-                reached = True
-                if mail.username is not None and password is not None:
-                    made.login(mail.username, password)
-                refused = made.send_message(letter, mail.sender, mail.to)
-        except smtplib.SMTPException as error:
-            raise DeliveryError(_smtp_trouble(error), reached=reached) from None
-        except OSError as error:
-            raise DeliveryError(connection_trouble(error), reached=False) from None
-        finally:
-            if server is not None:
-                with suppress(smtplib.SMTPException, OSError):
-                    server.close()
+        refused = deliver(
+            self._site, self._mail, letter, self._mail.to, step_s=self._step_s, whole_s=self._whole_s
+        )
         # Who was not refused has it; sending again would send it to those twice.
-        return f"it refused {', '.join(sorted(refused))}" if refused else ""
+        return f"it refused {', '.join(refused)}" if refused else ""
 
-    def _certificate(self) -> Path | None:
-        certificate = self._mail.certificate
-        return None if certificate is None else self._site.folder / certificate
+
+def deliver(
+    site: Site,
+    mail: Mail,
+    letter: EmailMessage,
+    to: Sequence[str],
+    *,
+    step_s: float = STEP_S,
+    whole_s: float = WHOLE_S,
+) -> list[str]:
+    """Hand a letter to the mail server; the addresses that it refused, where it took others.
+
+    Raises
+    ------
+    DeliveryError : it took none
+    UserError : the password cannot be read
+    """
+    password = None
+    if mail.username is not None:
+        password = read_secret("mail", site.folder, env=mail.password_env, file=mail.password_file)
+    certificate = None if mail.certificate is None else site.folder / mail.certificate
+    reached = False
+    server: smtplib.SMTP | None = None
+    try:
+        context = None if mail.security == "plain" else tls_context(certificate)
+        if mail.security == "tls":
+            server = smtplib.SMTP_SSL(timeout=step_s, context=context)
+        else:
+            server = smtplib.SMTP(timeout=step_s)
+        made = server
+        # smtplib checks the certificate against this name, which its constructor takes only with a connection.
+        made._host = mail.host  # type: ignore[attr-defined]
+        with ended_in_time(lambda: shut(made.sock), whole_s):
+            greeting, said = made.connect(mail.host, mail.used_port)
+            if greeting != 220:
+                raise smtplib.SMTPConnectError(greeting, said)
+            if mail.security == "starttls":
+                made.ehlo()
+                made.starttls(context=context)
+            reached = True
+            if mail.username is not None and password is not None:
+                made.login(mail.username, password)
+            refused = made.send_message(letter, mail.sender, list(to))
+    except smtplib.SMTPException as error:
+        raise DeliveryError(_smtp_trouble(error), reached=reached) from None
+    except OSError as error:
+        raise DeliveryError(connection_trouble(error), reached=False) from None
+    finally:
+        if server is not None:
+            with suppress(smtplib.SMTPException, OSError):
+                server.close()
+    return sorted(refused)
 
 
 def letter_of(site: Site, mail: Mail, messages: Sequence[dict[str, Any]]) -> EmailMessage:

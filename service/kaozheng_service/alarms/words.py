@@ -27,6 +27,8 @@ _NAMES: dict[str, tuple[str, str]] = {
     AlarmKind.FILE_DAMAGED: ("录像文件损坏", "footage file damaged"),
     AlarmKind.VERIFICATION_STALLED: ("定期校验停滞", "verification does not go on"),
     AlarmKind.WATCH_DEAD: ("画面监看停止", "pictures are not being watched"),
+    AlarmKind.ANCHOR_OVERDUE: ("存证外送超期", "evidence not anchored for a day"),
+    AlarmKind.ANCHOR_REFUSED: ("见证方拒绝：日志不符", "a witness refuses: another log"),
     AlarmKind.SERVICE_STALLED: ("录像服务停滞", "recording service stalled"),
     AlarmKind.EMERGENCY_ACCESS: ("紧急调阅录像", "emergency access to footage"),
 }
@@ -98,6 +100,14 @@ _STEPS: dict[str, tuple[str, str]] = {
     AlarmKind.WATCH_DEAD: (
         "录像照常进行；请安排人员查看画面，考后重启服务",
         "recording goes on; have someone look at the pictures, restart after the exam",
+    ),
+    AlarmKind.ANCHOR_OVERDUE: (
+        "录像照常进行；请检查网络和时间戳、见证或邮件服务：kaozheng anchor stamp",
+        "recording goes on; check the network and the time stamp, witness or mail server: kaozheng anchor stamp",
+    ),
+    AlarmKind.ANCHOR_REFUSED: (
+        "请勿改动任何文件，运行 kaozheng verify，并以已签字的纸件核对日志",
+        "change nothing, run `kaozheng verify`, and hold signed sheets against the log",
     ),
     AlarmKind.SERVICE_STALLED: (
         "已开始的录像继续；请重启服务：systemctl restart kaozheng",

@@ -10,11 +10,13 @@ from kaozheng_vision.errors import VisionError
 
 from kaozheng_service.cli.account_commands import account_app
 from kaozheng_service.cli.alarm_commands import alarms_app
+from kaozheng_service.cli.anchor_command import anchor_app
 from kaozheng_service.cli.backfill_command import backfill
 from kaozheng_service.cli.calibrate_commands import calibrate
 from kaozheng_service.cli.card_check_command import check_cards
 from kaozheng_service.cli.commands import app
 from kaozheng_service.cli.disk_command import disk
+from kaozheng_service.cli.key_commands import key_app
 from kaozheng_service.cli.register_command import register
 from kaozheng_service.cli.second_command import second
 from kaozheng_service.cli.session_commands import checkpoint, completeness, sheet
@@ -27,6 +29,8 @@ from kaozheng_service.logs import configure_logs
 app.add_typer(account_app, name="account")
 app.add_typer(token_app, name="token")
 app.add_typer(alarms_app, name="alarms")
+app.add_typer(anchor_app, name="anchor")
+app.add_typer(key_app, name="key")
 app.command("systemd-unit")(systemd_unit)
 app.command()(backfill)
 app.command()(calibrate)

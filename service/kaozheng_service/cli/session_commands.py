@@ -96,16 +96,29 @@ def sheet(
 
 
 def checkpoint(
-    path: Annotated[Path, typer.Argument(help="text of a sheet's QR code, or a picture of it")],
+    path: Annotated[
+        Path | None, typer.Argument(help="text of a sheet's QR code, or a photo, scan or PDF of the sheet")
+    ] = None,
+    scan: Annotated[
+        Path | None, typer.Option("--scan", help="a photo, scan (JPEG, PNG) or PDF of the sheet, and no text")
+    ] = None,
     config: ConfigOption = SITE_FILE,
     as_json: JsonOption = False,
 ) -> None:
     """Hold the checkpoint on a signed sheet against today's log: nothing that was printed may have been rewritten."""
     from kaozheng_service.evidence.anchor import hold_against
-    from kaozheng_service.sessions.scan import read_checkpoint
+    from kaozheng_service.sessions.scan import read_checkpoint, read_scan
     from kaozheng_service.station import open_station
 
-    found = hold_against(open_station(load_site(config)).log, read_checkpoint(path))
+    if scan is not None and path is None:
+        text = read_scan(scan)
+    elif path is not None and scan is None:
+        text = read_checkpoint(path)
+    else:
+        raise UserError(
+            "give one file: the checkpoint's text, or after --scan a photo, scan or PDF of the sheet"
+        )
+    found = hold_against(open_station(load_site(config)).log, text)
     if as_json:
         body = {
             "schema": "kaozheng/checkpoint/1",

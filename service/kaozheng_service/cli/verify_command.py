@@ -26,6 +26,16 @@ def verify(
     key: Annotated[
         str | None, typer.Option(help="the site's public key as you know it from elsewhere; for a bag")
     ] = None,
+    witness: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="a witness's key, as printed; it must have cosigned; may be given again; for a bag"
+        ),
+    ] = None,
+    tsa_ca: Annotated[
+        Path | None,
+        typer.Option("--tsa-ca", help="PEM file of the authority whose time stamps are checked; for a bag"),
+    ] = None,
     take: Annotated[str | None, typer.Option(help="only this take: WINDOW/CAMERA/take-0001")] = None,
     window: Annotated[str | None, typer.Option(help="only this window, by its id")] = None,
     day: Annotated[str | None, typer.Option(help="only windows of this day, such as 2024-11-23")] = None,
@@ -59,16 +69,26 @@ def verify(
         raise UserError(f"{path}: there is no such file or folder; give the folder of an export")
     if path.is_dir():
         if take or window or day or room or jobs or limit or resume or repair:
-            raise UserError(f"{path} is an export: of the options only --key and --json are for one")
+            raise UserError(
+                f"{path} is an export: of the options only --key, --witness, --tsa-ca and --json are for one"
+            )
         with TaskBars(shown=not as_json) as bars:
-            report = verify_bag(path, trusted_key=key, progress=bars.task("verifying"))
+            report = verify_bag(
+                path,
+                trusted_key=key,
+                progress=bars.task("verifying"),
+                witnesses=witness or (),
+                tsa_ca=tsa_ca,
+            )
         if as_json:
             typer.echo(json.dumps(report_json(report), ensure_ascii=False, indent=2))
         else:
             print_verification(report)
         raise typer.Exit(0 if report.outcome == "intact" else 1)
-    if key is not None:
-        raise UserError("--key is for an export; a site is verified with its own key")
+    if key is not None or witness or tsa_ca is not None:
+        raise UserError(
+            "--key, --witness and --tsa-ca are for an export; a site is verified with its own key"
+        )
     site = load_site(path)
     found = _verify_site(
         site,

@@ -24,6 +24,7 @@ from pydantic import (
 
 from kaozheng_service.config.access import Access, Web
 from kaozheng_service.config.alarms import Alarms
+from kaozheng_service.config.anchors import Anchors, WitnessService
 from kaozheng_service.config.calendar import Calendar
 from kaozheng_service.config.cameras import CameraConfig
 from kaozheng_service.config.case_rules import CaseRules, RetentionRules
@@ -294,6 +295,10 @@ class Site(Part_):
     web: Web = Web()
     access: Access = Access()
     verification: Verification = Verification()
+    anchors: Anchors = Field(default=Anchors(), description="where the log's head is put out of reach")
+    witness: WitnessService | None = Field(
+        default=None, description="logs of other sites that this one cosigns"
+    )
     credentials: list[Credential] = Field(default_factory=list)
     profiles: list[ProfileEntry] = Field(default_factory=list)
     buildings: list[Building] = Field(default_factory=list)
@@ -304,6 +309,12 @@ class Site(Part_):
     @model_validator(mode="after")
     def _profiles_are_unique(self) -> Site:
         _refuse_repeats("profile", [profile.id for profile in self.profiles])
+        return self
+
+    @model_validator(mode="after")
+    def _anchor_mail_has_a_server(self) -> Site:
+        if self.anchors.mail is not None and self.alarms.mail is None:
+            raise ValueError("anchors: mail: needs a server; describe it under alarms: mail:")
         return self
 
     @field_validator("timezone")

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from kaozheng_service.clock import now, to_text
+from kaozheng_service.disputes.anchored import anchored_sizes, copy_anchors
 from kaozheng_service.disputes.bag import seal_bag
 from kaozheng_service.disputes.byhand import BY_HAND, by_hand_text
 from kaozheng_service.disputes.derived import Extras, add_derived, made_files
@@ -24,6 +25,7 @@ from kaozheng_service.disputes.playable import playable_copy
 from kaozheng_service.disputes.report import Claim, ViewingCopy, readme_text, report_html
 from kaozheng_service.disputes.report_pdf import REPORT_PDF, report_pdf
 from kaozheng_service.disputes.selection import Footage, Selection, select_footage
+from kaozheng_service.disputes.standalone.anchors import CONSISTENCY
 from kaozheng_service.disputes.standalone.assemble import standalone_verifier
 from kaozheng_service.disputes.standalone.completeness import segment_path
 from kaozheng_service.disputes.standalone.files import hash_file
@@ -226,6 +228,7 @@ def _complete(
         _write(draft / name, text)
     report_pdf(station, claim, selection, copies, damaged, draft / REPORT_PDF)
     hashes |= {name: hash_file(draft / name) for name in (*texts, *made)}
+    hashes |= copy_anchors(station, selection, draft)
     record = Exported(
         at=at,
         export=identity,
@@ -240,7 +243,7 @@ def _complete(
         records=[record.index for record in selection.records],
     )
     leaf = station.log.append(record)
-    _write_evidence(station, [*record.records, leaf], draft)
+    _write_evidence(station, [*record.records, leaf], anchored_sizes(selection), draft)
     info = [
         ("Source-Organization", station.site.name),
         ("External-Identifier", identity),
@@ -299,8 +302,8 @@ def _runs(records: list[Record]) -> list[list[Record]]:
     return runs
 
 
-def _write_evidence(station: Station, indices: list[int], draft: Path) -> None:
-    """The records with their proofs, all against one signed head."""
+def _write_evidence(station: Station, indices: list[int], anchored: list[int], draft: Path) -> None:
+    """The records with their proofs, and that anchored heads begin the log, all against one signed head."""
     checkpoint = station.log.checkpoint()
     size = parse_checkpoint(checkpoint).size
     lines = []
@@ -310,6 +313,10 @@ def _write_evidence(station: Station, indices: list[int], draft: Path) -> None:
         lines.append(json.dumps(fields, ensure_ascii=False) + "\n")
     _write(draft / CHECKPOINT, checkpoint)
     _write(draft / RECORDS, "".join(lines))
+    if anchored:
+        steps = {old: station.log.consistency_proof(old, size) for old in anchored}
+        proofs = [{"size": old, "proof": [step.hex() for step in steps[old]]} for old in anchored]
+        _write(draft / CONSISTENCY, "".join(json.dumps(proof) + "\n" for proof in proofs))
 
 
 def _write(path: Path, text: str) -> None:

@@ -20,6 +20,7 @@ from kaozheng_service.database import (
     Take,
     Window,
 )
+from kaozheng_service.disputes.standalone.anchors import WITH_FILES
 from kaozheng_service.disputes.standalone.records import Record, Span, parse_record
 from kaozheng_service.errors import ServiceError, UserError
 from kaozheng_service.evidence.log import EvidenceLog
@@ -104,6 +105,10 @@ def select_footage(station: Station, room_id: str, camera_ids: Sequence[str], sp
     closings = [window.closed_leaf for window in windows] + [take.closed_leaf for take in takes]
     closings += [window.cancelled_leaf for window in windows] + [take.copied_leaf for take in takes]
     leaves += [(leaf, "") for leaf in closings if leaf is not None]
+    # Every change of key: who knows an older key of this log is led to the one that signs it now.
+    leaves += [(index, "") for index, _ in station.log.find("key.changed")]
+    newest = max(leaf for leaf, _ in leaves if leaf is not None)
+    leaves += [(index, "") for index in _anchor_leaves(station.log, newest)]
     records = {index: _record(station.log, index) for index in sorted({_signed(*leaf) for leaf in leaves})}
     footage = [_footage(row, records) for row in rows if row.starts_at < span[1] and row.ends_at > span[0]]
     backfilled = [
@@ -123,6 +128,16 @@ def _refuse_deleted(rows: Sequence[Segment | BackfilledSegment], span: Span) -> 
             f"{len(gone)} files of this range were deleted when their time was over, first {gone[0].path} "
             f"(record {gone[0].deleted_leaf}); there is nothing of them to export"
         )
+
+
+def _anchor_leaves(log: EvidenceLog, newest: int) -> list[int]:
+    """Of each authority, witness and mail the first anchor that covers entry ``newest``, else the newest there is."""
+    chosen: dict[tuple[str, str], tuple[int, bool]] = {}
+    for index, body in log.find(*WITH_FILES, "anchor.mailed"):
+        name = (body["kind"], str(body.get("tsa", body.get("witness", ""))))
+        if not chosen.get(name, (0, False))[1]:
+            chosen[name] = (index, int(body["size"]) > newest)
+    return sorted(index for index, _ in chosen.values())
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from kaozheng_service.evidence.key_history import open_by_any
 from kaozheng_service.evidence.log import EvidenceLog
 from kaozheng_service.evidence.merkle import GrowingTree, verify_consistency
 from kaozheng_service.evidence.note import NoteError, open_checkpoint
@@ -35,9 +36,9 @@ def hold_against(log: EvidenceLog, text: str) -> Anchor:
 
     Raises
     ------
-    NoteError : the text is no checkpoint of this log, or not signed by this log's key
+    NoteError : the text is no checkpoint of this log, or not signed by the key that this log had then
     """
-    printed = open_checkpoint(cleaned(text), log.public_key)
+    printed = open_by_any(cleaned(text), log.keys())
     if printed.origin != log.origin:
         raise NoteError(f"a checkpoint of {printed.origin}, not of {log.origin}: another site's sheet")
     head = open_checkpoint(log.checkpoint(), log.public_key)

@@ -9,16 +9,19 @@ from __future__ import annotations
 
 import fcntl
 import itertools
+import json
 import os
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import Any
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 
 from kaozheng_service.errors import ServiceError
 from kaozheng_service.evidence.canonical import canonical
+from kaozheng_service.evidence.key_history import LogKey, is_key_change, key_history
 from kaozheng_service.evidence.merkle import (
     consistency_path,
     inclusion_path,
@@ -26,8 +29,8 @@ from kaozheng_service.evidence.merkle import (
     node_hash,
     root_hash,
 )
-from kaozheng_service.evidence.note import Checkpoint, open_checkpoint, sign_checkpoint
-from kaozheng_service.evidence.records import Record
+from kaozheng_service.evidence.note import Checkpoint, NoteError, open_checkpoint, sign_checkpoint
+from kaozheng_service.evidence.records import KeyChanged, Record
 
 _OFFSET_BYTES = 8
 _HASH_BYTES = 32
@@ -40,11 +43,16 @@ class LogDamagedError(ServiceError):
     """The log is not what it was when it was last signed."""
 
 
+class KeyReplacedError(ServiceError):
+    """The site's key was changed, and this process still holds the one before."""
+
+
 class EvidenceLog:
     """Open the log in ``folder``, or begin it.
 
     Threads and processes may append at once. What a crash left half written is put aside in ``torn-*``.
     LogDamagedError when entries that were signed are missing or altered: nothing more is appended to such a log.
+    KeyReplacedError, then and at any record, when the log says that ``key`` was given up.
 
     Parameters
     ----------
@@ -89,16 +97,35 @@ class EvidenceLog:
             self.failures += 1
             raise
 
-    def _append(self, line: bytes) -> int:
+    def change_key(self, record: KeyChanged, key: Ed25519PrivateKey) -> int:
+        """Add the record of a change of key; from that entry on ``key`` signs. Returns its index."""
+        return self._append(canonical(record.to_json()), key)
+
+    def keys(self) -> list[LogKey]:
+        """Every key that signed this log, the oldest first; reads all entries."""
+        return key_history(self.origin, self.entries(), self.public_key)
+
+    def find(self, *kinds: str) -> Iterator[tuple[int, dict[str, Any]]]:
+        """Index and body of all records of some kinds, in order; reads all entries."""
+        marks = tuple(f'"kind":"{kind}"'.encode() for kind in kinds)
+        for index, entry in enumerate(self.entries()):
+            if any(mark in entry for mark in marks):
+                body = json.loads(entry)
+                if body.get("kind") in kinds:
+                    yield index, body
+
+    def _append(self, line: bytes, key: Ed25519PrivateKey | None = None) -> int:
         with self._alone():
             size = self.size
-            if _length(self._entries) != self._end(size):
+            if _length(self._entries) != self._end(size) or not self._is_signed(size):
                 self._recover()
                 size = self.size
             with self._entries.open("ab") as file:
                 file.write(line + b"\n")
                 file.flush()
                 os.fsync(file.fileno())
+            if key is not None:
+                self._key = key
             self._derive(size, line, self._end(size) + len(line) + 1)
             self._sign()
             return size
@@ -190,21 +217,33 @@ class EvidenceLog:
             os.fsync(file.fileno())
         draft.replace(self._checkpoint)
 
+    def _is_signed(self, size: int) -> bool:
+        """Whether the newest checkpoint is of ``size`` entries and by our key."""
+        try:
+            text = self._checkpoint.read_text(encoding="utf-8")
+            return open_checkpoint(text, self.public_key).size == size
+        except (FileNotFoundError, NoteError):
+            return False
+
     def _recover(self) -> None:
         """Make what is derived true to the entries, and hold the entries to the newest checkpoint."""
         self._entries.touch()
         whole = self._put_aside_torn_line()
         index = max(0, self._derived(whole) - _SYNC_EVERY)
         end = self._end(index)
+        changed = False
         with self._entries.open("rb") as file:
             file.seek(end)
             while end < whole:
                 line = file.readline()
                 end += len(line)
+                changed = changed or is_key_change(line)
                 self._derive(index, line[:-1], end)
                 index += 1
         if index < self.size:
             os.truncate(self._offsets, index * _OFFSET_BYTES)
+        if changed:
+            self._refuse_replaced_key(self.keys())
         self._hold_to_checkpoint()
 
     def _derived(self, whole: int) -> int:
@@ -247,7 +286,7 @@ class EvidenceLog:
         if not self._checkpoint.exists():
             self._sign()
             return
-        signed = open_checkpoint(self._checkpoint.read_text(encoding="utf-8"), self.public_key)
+        signed, by_us = self._signed_head(self._checkpoint.read_text(encoding="utf-8"))
         if signed.size > self.size:
             raise LogDamagedError(
                 f"{self._entries}: {self.size} entries, but {signed.size} were signed; "
@@ -258,8 +297,27 @@ class EvidenceLog:
                 f"{self._entries}: its first {signed.size} entries are not those that were signed; "
                 "restore the file from its copy before anything is recorded"
             )
-        if signed.size < self.size:
+        if signed.size < self.size or not by_us:
             self._sign()
+
+    def _signed_head(self, text: str) -> tuple[Checkpoint, bool]:
+        """The newest checkpoint, and whether our key signed it; if not, the key before ours did, until a crash."""
+        try:
+            return open_checkpoint(text, self.public_key), True
+        except NoteError as error:
+            keys = self.keys()
+            self._refuse_replaced_key(keys)
+            for one in keys[:-1]:
+                with suppress(NoteError):
+                    return open_checkpoint(text, one.key), False
+            raise error from None
+
+    def _refuse_replaced_key(self, keys: list[LogKey]) -> None:
+        if keys[-1].key.public_bytes_raw() != self.public_key.public_bytes_raw():
+            raise KeyReplacedError(
+                f"{self._folder}: the site's key was changed; start this command anew, it then takes the new key. "
+                "If it says so again, put the new key's file in place from its backup"
+            )
 
 
 def _length(path: Path) -> int:

@@ -13,7 +13,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey,
 from kaozheng_service.errors import ServiceError
 
 # The signed-note algorithm byte of Ed25519.
-_ED25519 = b"\x01"
+_ED25519 = 1
 
 
 class NoteError(ServiceError):
@@ -75,11 +75,12 @@ def open_checkpoint(text: str, key: Ed25519PublicKey) -> Checkpoint:
     raise NoteError(f"no signature of {checkpoint.origin} by this key")
 
 
-def key_id(name: str, key: Ed25519PublicKey) -> bytes:
+def key_id(name: str, key: Ed25519PublicKey, algorithm: int = _ED25519) -> bytes:
     """The 4 bytes by which a note tells keys apart: of SHA-256(name, newline, algorithm, key)."""
-    return hashlib.sha256(name.encode() + b"\n" + _ED25519 + key.public_bytes_raw()).digest()[:4]
+    return hashlib.sha256(name.encode() + b"\n" + bytes([algorithm]) + key.public_bytes_raw()).digest()[:4]
 
 
-def verifier_key(name: str, key: Ed25519PublicKey) -> str:
-    """The public key as signed-note writes it: ``name+hash+base64``."""
-    return f"{name}+{key_id(name, key).hex()}+{base64.b64encode(_ED25519 + key.public_bytes_raw()).decode()}"
+def verifier_key(name: str, key: Ed25519PublicKey, algorithm: int = _ED25519) -> str:
+    """The public key as signed-note writes it: ``name+hash+base64``. A witness's has another algorithm byte."""
+    raw = bytes([algorithm]) + key.public_bytes_raw()
+    return f"{name}+{key_id(name, key, algorithm).hex()}+{base64.b64encode(raw).decode()}"

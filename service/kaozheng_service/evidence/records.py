@@ -385,6 +385,62 @@ class SheetPrinted(Record):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class KeyChanged(Record):
+    """From this entry on the log is signed by another key. ``old`` and ``new`` are keys as signed-note writes them;
+    ``signature`` is the old one's, base64, over what ``disputes.standalone.key_changes.change_text`` gives.
+    """
+
+    kind: ClassVar[str] = "key.changed"
+    old: str
+    new: str
+    reason: str
+    signature: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AnchorStamped(Record):
+    """The authority ``tsa`` time-stamped the head of the log's first ``size`` entries. ``root`` is hexadecimal.
+
+    ``folder`` below the anchors holds the checkpoint and the token, whose ``sha256`` this is; ``stamped_at`` is what
+    the token says, ``checked`` whether it was verified against the authority's certificate.
+    """
+
+    kind: ClassVar[str] = "anchor.stamped"
+    size: int
+    root: str
+    tsa: str
+    folder: str
+    token: str
+    stamped_at: datetime
+    checked: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AnchorWitnessed(Record):
+    """The witness of that printed ``key`` cosigned the head. ``checkpoint`` is the SHA-256 of the cosigned text."""
+
+    kind: ClassVar[str] = "anchor.witnessed"
+    size: int
+    root: str
+    witness: str
+    key: str
+    folder: str
+    checkpoint: str
+    cosigned_at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AnchorMailed(Record):
+    """A mail server took the head for so many ``recipients``; their addresses stay out of the log."""
+
+    kind: ClassVar[str] = "anchor.mailed"
+    size: int
+    root: str
+    recipients: int
+    message: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Exported(Record):
     """What was handed over: the claim, the sha256 of each file by its path in the bag, and the records beside it.
 

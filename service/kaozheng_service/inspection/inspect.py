@@ -25,6 +25,7 @@ from kaozheng_service.config.site import RoomConfig, Site
 from kaozheng_service.config.sources import camera_source
 from kaozheng_service.database import Inspection
 from kaozheng_service.errors import ServiceError, UserError
+from kaozheng_service.evidence.keys import fingerprint
 from kaozheng_service.evidence.records import Inspected
 from kaozheng_service.inspection.looking import Sighting, look_at, lost_by_turning
 from kaozheng_service.inspection.outcome import propose
@@ -178,6 +179,7 @@ def _inspect_room(
         window_id=window_id,
         recordings=recordings,
         checkpoint=checkpoint,
+        key_fingerprint=fingerprint(station.log.public_key),
         sheet=folder / "acceptance.pdf",
         result=folder / "result.json",
         leaf=-1,

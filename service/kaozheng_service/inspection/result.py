@@ -83,6 +83,7 @@ class RoomInspection:
     window_id: str | None
     recordings: tuple[CameraRecording, ...]
     checkpoint: str
+    key_fingerprint: str  # of the key that signed the checkpoint
     sheet: Path
     result: Path
     leaf: int

@@ -85,6 +85,7 @@ def sheet_data(site: Site, inspection: RoomInspection) -> dict[str, Any]:
         "checklist": [{"place": check.place, "text": check.text} for check in CHECKLIST],
         "checkpoint": inspection.checkpoint.strip(),
         "checkpoint_hash": short_hash(inspection.checkpoint),
+        "key_fingerprint": inspection.key_fingerprint,
     }
 
 

@@ -21,6 +21,7 @@ from kaozheng_service.alarms.desk import AlarmDesk, Sources
 from kaozheng_service.clock import from_text, now, to_text
 from kaozheng_service.database_damage import is_damage
 from kaozheng_service.errors import UserError
+from kaozheng_service.evidence.anchors.keeper import AnchorKeeper
 from kaozheng_service.recording import backfill
 from kaozheng_service.recording.absences import note_absence
 from kaozheng_service.recording.causes import Cause
@@ -59,6 +60,7 @@ class Daemon:
         self._desk: AlarmDesk | None = None
         self._second: SecondKeeper | None = None
         self._verification: VerificationKeeper | None = None
+        self._anchors: AnchorKeeper | None = None
         self._snapshot = Snapshot(time.monotonic(), 0.0, (), 0, False)
         self._printer: SheetPrinter | None = None
         self._started_at: datetime | None = None
@@ -107,12 +109,15 @@ class Daemon:
         self._second.start()
         self._verification = VerificationKeeper(self._station)
         self._verification.start()
+        self._anchors = AnchorKeeper(self._station)
+        self._anchors.start()
         sources = Sources(
             lambda: self._snapshot,
             self._watcher.trouble,
             self._second.trouble,
             self._verification.damage,
             self._verification.trouble,
+            self._anchors.troubles,
         )
         self._desk = AlarmDesk(self._station, sources, book=book)
         self._desk.start()
@@ -133,6 +138,9 @@ class Daemon:
         if self._verification is not None:
             self._verification.stop()
             self._verification = None
+        if self._anchors is not None:
+            self._anchors.stop()
+            self._anchors = None
         if self._second is not None:
             self._second.stop()
             self._second = None

@@ -11,8 +11,9 @@ from pathlib import Path
 from sqlalchemy import func, select, update
 
 from kaozheng_service.database import Segment
+from kaozheng_service.evidence.key_history import open_by_any
 from kaozheng_service.evidence.keys import public_pem
-from kaozheng_service.evidence.note import NoteError, open_checkpoint
+from kaozheng_service.evidence.note import NoteError
 from kaozheng_service.second.copying import file_hash
 from kaozheng_service.second.state import DATABASE, PUBLIC_KEY
 from kaozheng_service.second.target import Target
@@ -84,11 +85,10 @@ def _state_faults(station: Station, target: Target) -> list[str]:
     faults = []
     kept = target.kept_state
     try:
-        if (kept / PUBLIC_KEY).read_text(encoding="ascii") != public_pem(station.log.public_key):
+        keys = station.log.keys()  # right after a change of key the copy still has the one before
+        if (kept / PUBLIC_KEY).read_text(encoding="ascii") not in [public_pem(one.key) for one in keys]:
             faults.append(f"{kept / PUBLIC_KEY}: another key")
-        head = open_checkpoint(
-            (kept / "log" / "checkpoint").read_text(encoding="utf-8"), station.log.public_key
-        )
+        head = open_by_any((kept / "log" / "checkpoint").read_text(encoding="utf-8"), keys)
         copy = kept / "log" / "entries.jsonl"
         if copy.stat().st_size < station.log.bytes_of(head.size):
             faults.append(f"{copy}: shorter than its signed head says")

@@ -1,4 +1,4 @@
-"""The state beside the footage: log, database, accepted views, public key. Never the private key."""
+"""The state beside the footage: log, database, accepted views, anchors, public key. Never the private key."""
 
 from __future__ import annotations
 
@@ -57,7 +57,8 @@ def copy_state(target: Target, log: EvidenceLog) -> None:
         snapshot.unlink(missing_ok=True)
     write_durably(target.kept_state / "log" / "checkpoint", head)
     write_durably(target.kept_state / PUBLIC_KEY, public_pem(log.public_key))
-    _copy_views(target.state / "references", target.kept_state / "references")
+    for kept, pattern in (("references", "*.png"), ("anchors", "*")):
+        _copy_kept(target.state / kept, target.kept_state / kept, pattern)
 
 
 def _snapshot(database: Path, snapshot: Path, log: EvidenceLog) -> str:
@@ -105,10 +106,10 @@ def _replace(source: Path, target: Path) -> None:
     sync_folder(target.parent)
 
 
-def _copy_views(source: Path, target: Path) -> None:
-    """Accepted views are never changed: only new ones are copied."""
-    for path in sorted(source.rglob("*.png")) if source.is_dir() else []:
+def _copy_kept(source: Path, target: Path, pattern: str) -> None:
+    """Accepted views and anchors are never changed: only new ones are copied."""
+    for path in sorted(source.rglob(pattern)) if source.is_dir() else []:
         there = target / path.relative_to(source)
-        if not there.exists():
+        if path.is_file() and not there.exists():
             make_folder(there.parent)
             _replace(path, there)

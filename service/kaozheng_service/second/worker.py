@@ -16,8 +16,7 @@ from pathlib import Path
 import structlog
 
 from kaozheng_service.database import open_database
-from kaozheng_service.evidence.keys import load_or_make_key
-from kaozheng_service.evidence.log import EvidenceLog
+from kaozheng_service.evidence.key_rotation import open_log
 from kaozheng_service.logs import configure_logs
 from kaozheng_service.recording.leases import try_lease
 from kaozheng_service.second.copier import Copier
@@ -38,10 +37,8 @@ def run(target: Target) -> None:
     while lease is None:  # the process of before hangs in the disk; it holds on to its lock until it is gone
         time.sleep(POLL_S)
         lease = try_lease(target.state / "locks" / "second.lock")
-    log = EvidenceLog(
-        target.state / "log", origin=f"kaozheng/{target.site}", key=load_or_make_key(target.state / "keys")
-    )
-    copier = Copier(target, open_database(target.state / "kaozheng.sqlite"), log)
+    database = open_database(target.state / "kaozheng.sqlite")
+    copier = Copier(target, database, open_log(target.state, target.site))
     while True:
         try:
             more = copier.round()

@@ -13,6 +13,7 @@ from kaozheng_service.database import Alarm, Mark, Window
 from kaozheng_service.disputes.alarms import alarm_json, alarms_within
 from kaozheng_service.disputes.timeline import Stretch, camera_timeline
 from kaozheng_service.errors import UserError
+from kaozheng_service.evidence.keys import fingerprint
 from kaozheng_service.recording.completeness import (
     CameraCompleteness,
     Completeness,
@@ -37,13 +38,17 @@ class CameraFacts:
 
 @dataclass(frozen=True, slots=True)
 class SessionFacts:
-    """One window as it stood ``at`` that moment. ``marks`` are the room's within it."""
+    """One window as it stood ``at`` that moment. ``marks`` are the room's within it.
+
+    ``key_fingerprint`` is of the key that signs the log.
+    """
 
     window: Window
     result: Completeness
     cameras: tuple[CameraFacts, ...]
     marks: tuple[Mark, ...]
     at: datetime
+    key_fingerprint: str
 
     @property
     def settled(self) -> bool:
@@ -71,7 +76,8 @@ def session_facts(station: Station, window_id: str) -> SessionFacts:
             .where(Mark.room_id == window.room_id, Mark.at >= window.starts_at, Mark.at <= window.ends_at)
             .order_by(Mark.at, Mark.id)
         ).all()
-    return SessionFacts(window, result, tuple(cameras), tuple(marks), present)
+    key = fingerprint(station.log.public_key)
+    return SessionFacts(window, result, tuple(cameras), tuple(marks), present, key)
 
 
 def windows_of(

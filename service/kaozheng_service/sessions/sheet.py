@@ -87,6 +87,7 @@ def sheet_data(site: Site, facts: SessionFacts, checkpoint: str) -> dict[str, An
         "covers": "其中有本场次的全部录像、缺口和结束记录" if closed else "其中有本场次至此的录像和缺口记录",
         "checkpoint": checkpoint.strip(),
         "checkpoint_hash": short_hash(checkpoint),
+        "key_fingerprint": facts.key_fingerprint,
     }
 
 

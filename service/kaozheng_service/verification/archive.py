@@ -23,7 +23,9 @@ from kaozheng_service.disputes.standalone.completeness import (
 )
 from kaozheng_service.disputes.standalone.files import Progress
 from kaozheng_service.disputes.standalone.findings import Finding
+from kaozheng_service.disputes.standalone.key_changes import check_key
 from kaozheng_service.disputes.standalone.records import Record, parse_record
+from kaozheng_service.disputes.standalone.signature import SignedHead
 from kaozheng_service.errors import ServiceError
 from kaozheng_service.evidence.merkle import GrowingTree
 from kaozheng_service.evidence.note import Checkpoint, open_checkpoint, verifier_key
@@ -141,7 +143,11 @@ def verify_archive(
         check.look_at_footage(pace or Pace(), kept, mend, progress)
         if kept is not None:
             kept.finish()
-    return check.report(head, verifier_key(station.log.origin, station.log.public_key))
+    key = verifier_key(station.log.origin, station.log.public_key)
+    check_key(
+        check.key_changes, SignedHead(head.origin, head.size, head.root, key), None, check.found.about()
+    )
+    return check.report(head, key)
 
 
 @dataclass(slots=True)
@@ -170,10 +176,13 @@ class _Check:
     open: dict[str, list[Record]] = field(default_factory=dict)
     gaps: dict[int, Record] = field(default_factory=dict)
     backfills: dict[str, list[Record]] = field(default_factory=dict)
+    key_changes: list[Record] = field(default_factory=list)
     latest: str = ""  # the latest moment at which a record was written down, so far
 
     def take_in(self, record: Record, rows: Rows) -> None:
         before, self.latest = self.latest, max(self.latest, str(record.body.get("at", "")))
+        if record.kind == "key.changed":
+            self.key_changes.append(record)
         if record.kind not in LEAVES:
             return
         self.named.add(record, self.scope)

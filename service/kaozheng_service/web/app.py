@@ -23,6 +23,7 @@ from kaozheng_service.disputes.access_rights import CaseGrants
 from kaozheng_service.disputes.find import find, find_json, known_room, parse_moment
 from kaozheng_service.disputes.viewing import clip_span, viewing_clip
 from kaozheng_service.errors import ServiceError
+from kaozheng_service.evidence.anchors.witness import Witness
 from kaozheng_service.sessions.printing import printed_sheet
 from kaozheng_service.station import Station
 from kaozheng_service.web.account import add_account_page
@@ -38,6 +39,7 @@ from kaozheng_service.web.sign_in import add_sign_in_pages
 from kaozheng_service.web.status import station_status
 from kaozheng_service.web.templates import page_templates
 from kaozheng_service.web.windows import Day, add_windows_api, day_of
+from kaozheng_service.web.witness import add_witness_api
 
 log = structlog.get_logger()
 FRESH = {"Cache-Control": "no-store"}
@@ -155,6 +157,8 @@ def create_app(station: Station, grants: Grants | None = None) -> FastAPI:
     add_sign_in_pages(app, station, templates)
     add_account_page(app, station, templates)
     add_admin_pages(app, station, templates)
+    if station.site.witness is not None:
+        add_witness_api(app, Witness(station.state, station.site.id, station.site.witness))
     app.exception_handler(ServiceError)(_service_error)
     app.exception_handler(RequestValidationError)(_invalid_request)
     app.exception_handler(HTTPException)(_http_error)

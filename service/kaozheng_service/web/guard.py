@@ -28,6 +28,7 @@ from kaozheng_service.station import Station
 from kaozheng_service.web.cookies import FORM_FIELD, FORM_HEADER, cookie_of
 from kaozheng_service.web.problems import problem
 from kaozheng_service.web.refusals import forbidden, is_for_people, problem_of_needs
+from kaozheng_service.web.witness import ADDRESS as WITNESS
 
 HEADERS = {
     # Everything is ours: pages load nothing from elsewhere, run no inline code and are framed by nobody.
@@ -129,7 +130,7 @@ class Guard:
             return problem(403, title, "a page of another site may not change anything here")
         kind = headers.get("content-type", "").partition(";")[0].strip().lower()
         wanted = _JSON if request.url.path.startswith("/api/") else _FORM
-        if kind != wanted:
+        if kind != wanted and request.url.path != WITNESS:
             return problem(415, title, f"send it with Content-Type: {wanted}")
         length = headers.get("content-length", "")
         if not (length.isascii() and length.isdecimal()) or int(length) > MOST_BODY_BYTES:

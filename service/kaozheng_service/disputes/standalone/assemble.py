@@ -7,7 +7,10 @@ import functools
 from importlib.resources import files
 
 PACKAGE = "kaozheng_service.disputes.standalone"
-PARTS = ("findings", "files", "signature", "records", "completeness", "backfilled", "verify")
+PARTS = (
+    *("findings", "files", "signature", "records", "key_changes", "cosignatures", "anchors"),
+    *("completeness", "backfilled", "verify"),
+)
 
 
 @functools.cache

@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from datetime import datetime, timedelta
 from itertools import groupby
 
+from kaozheng_service.disputes.standalone.anchors import CONSISTENCY
 from kaozheng_service.disputes.standalone.files import name_unexpected
 from kaozheng_service.disputes.standalone.findings import Findings
 from kaozheng_service.disputes.standalone.records import RECORDS, Record, Span
@@ -76,7 +77,11 @@ def _check_files(records: list[Record], claim: Record, hashes: dict[str, str], f
         elif path not in signed and segment.camera in claim["cameras"] and segment.meets(claim.span):
             found.add("left_out", path)
     for path in hashes:
-        known = path in segments if path.startswith((RECORDED, BACKFILLED)) else path in (RECORDS, CHECKPOINT)
+        known = (
+            path in segments
+            if path.startswith((RECORDED, BACKFILLED))
+            else path in (RECORDS, CHECKPOINT, CONSISTENCY)
+        )
         if (
             path.startswith("data/")
             and not known

@@ -23,6 +23,53 @@ MESSAGES = {
     "not_a_checkpoint": (ALTERED, "不是检查点的写法", "not written as a checkpoint"),
     "signature": (ALTERED, "签名与公钥不符，检查点被改动或伪造", "the signature does not fit the key: forged"),
     "other_key": (ALTERED, "签名用的不是您给出的公钥", "signed by another key than the one you named"),
+    "key_change": (
+        ALTERED,
+        "日志第{index}条：换钥没有原公钥的有效签名",
+        "record {index}: the key before did not sign this change of key",
+    ),
+    "key_given_up": (ALTERED, "签名用的是已经停用的公钥", "signed by a key that was given up before"),
+    "key_changed": (
+        NOTE,
+        "公钥已于{at}更换，由原公钥签名证明（日志第{index}条）：{reason}；新公钥：{key}",
+        "the key was changed at {at}, proven by the key before (record {index}): {reason}",
+    ),
+    "anchor_files": (
+        ALTERED,
+        "日志第{index}条所记的外送检查点被抽走或改动",
+        "the anchor of record {index} was taken out or changed",
+    ),
+    "anchor_fork": (
+        ALTERED,
+        "日志被改写：本次导出的日志不是以外送过的前{size}条开头",
+        "the log was rewritten: it does not begin with the {size} entries that were anchored",
+    ),
+    "witnessed": (NOTE, "前{size}条由{name}于{at}见证签名", "the first {size} entries were cosigned by {name} at {at}"),
+    "witness_unchecked": (
+        NOTE,
+        "见证方的签名未核对；用 --witness 给出其公钥：{key}",
+        "the witness's signature was not checked; name its key with --witness",
+    ),
+    "not_witnessed": (
+        CANNOT_JUDGE,
+        "导出中没有您所给见证方的有效签名：{key}",
+        "no cosignature of the witness that you named: cannot be judged",
+    ),
+    "stamp_unchecked": (
+        NOTE,
+        "{tsa}的时间戳（{at}）未验签；用 openssl ts -verify，或 kaozheng verify --tsa-ca",
+        "the time stamp's signature was not checked; use openssl ts -verify, or kaozheng verify --tsa-ca",
+    ),
+    "stamped": (
+        NOTE,
+        "前{size}条由{tsa}于{at}加盖时间戳",
+        "the first {size} entries were time-stamped by {tsa} at {at}",
+    ),
+    "stamp_bad": (
+        CANNOT_JUDGE,
+        "时间戳验签不通过：{why}",
+        "the time stamp does not verify against that authority: {why}",
+    ),
     "key_from_bag": (
         NOTE,
         "公钥取自本文件夹，请与从别处得知的公钥核对：{key}",
@@ -172,6 +219,10 @@ class Findings:
         if once:
             self._named.add(path)
         self._all.append(finding)
+
+    def drop(self, code: str, path: str) -> None:
+        """Take back what a later check settled."""
+        self._all = [one for one in self._all if (one.code, one.path) != (code, path)]
 
     def outcome(self) -> str:
         severities = {finding.severity for finding in self._all}

@@ -39,6 +39,16 @@ _FIELDS: dict[str, dict[str, Any]] = {
     "backfill.closed": {**_TAKE, "segments": int, "last": str},
     "backfill.given_up": {"window": str, "camera": str, "gap": int, "reason": str},
     "gap.healed": {**_TIMES, **_TAKE, "gap": int},
+    "key.changed": {"at": datetime, "old": str, "new": str, "reason": str, "signature": str},
+    "anchor.stamped": {
+        "size": int,
+        "root": str,
+        "tsa": str,
+        "folder": str,
+        "token": str,
+        "stamped_at": datetime,
+    },
+    "anchor.witnessed": {"size": int, "root": str, "key": str, "folder": str, "checkpoint": str},
     "export": {**_TIMES, "export": str, "room": str, "cameras": list, "files": dict, "records": list},
 }
 _MEMBERS: dict[str, type] = {"cameras": str, "files": str, "records": int, "takes": int, "gaps": int}

@@ -29,8 +29,11 @@ class SignedHead:
     key: str
 
 
-def check_signature(folder: Path, expected: bytes | None, found: Findings) -> SignedHead | None:
-    """The head that the bag's records are held against; None, and a finding, where there is none."""
+def check_signature(folder: Path, found: Findings) -> SignedHead | None:
+    """The head that the bag's records are held against; None, and a finding, where there is none.
+
+    It is held against the key that lies beside it; whose that is, is for ``check_key``.
+    """
     pem, note = read_text(folder, KEY, found), read_text(folder, CHECKPOINT, found)
     if pem is None or note is None:
         return None
@@ -52,12 +55,12 @@ def check_signature(folder: Path, expected: bytes | None, found: Findings) -> Si
     body = "\n".join([*lines[:3], ""]).encode()
     if signature[:4] != _key_id(log, key) or not verify_ed25519(key, signature[4:], body):
         found.add("signature", CHECKPOINT)
-    printed = f"{log}+{_key_id(log, key).hex()}+{base64.b64encode(bytes([1]) + key).decode()}"
-    if expected is None:
-        found.add("key_from_bag", KEY, key=printed)
-    elif expected != key:
-        found.add("other_key", KEY)
-    return SignedHead(log, size, root, printed)
+    return SignedHead(log, size, root, printed_key(log, key))
+
+
+def printed_key(name: str, key: bytes) -> str:
+    """A log's key as signed-note writes it: ``name+hash+base64``."""
+    return f"{name}+{_key_id(name, key).hex()}+{base64.b64encode(bytes([1]) + key).decode()}"
 
 
 def read_key(text: str) -> bytes:
@@ -73,20 +76,29 @@ def read_key(text: str) -> bytes:
             raw = base64.b64decode(body[1])
             if len(raw) == 44 and raw.startswith(_DER_HEAD):
                 return raw[12:]
-        note = re.fullmatch(r"([^+\s]+)\+([0-9a-f]{8})\+(\S+)", text.strip())
-        if note is not None:
-            raw = base64.b64decode(note[3], validate=True)
-            if len(raw) == 33 and raw[0] == 1 and _key_id(note[1], raw[1:]).hex() == note[2]:
-                return raw[1:]
     except (ValueError, OSError):
-        pass
+        body = None
+    if body is None and (key := key_of_printed(text.strip())) is not None:
+        return key
     raise BadInputError(
         f"{text[:80]!r}: 不是公钥 / not an Ed25519 public key; give its PEM file, or name+hash+base64 as printed"
     )
 
 
-def _key_id(name: str, key: bytes) -> bytes:
-    return hashlib.sha256(name.encode() + b"\n\x01" + key).digest()[:4]
+def key_of_printed(text: str, algorithm: int = 1) -> bytes | None:
+    """The 32 bytes of a key that is written as :func:`printed_key` does; None where it is not one."""
+    note = re.fullmatch(r"([^+\s]+)\+([0-9a-f]{8})\+(\S+)", text)
+    try:
+        raw = base64.b64decode(note[3], validate=True) if note is not None else b""
+    except ValueError:
+        return None
+    if note is None or len(raw) != 33 or raw[0] != algorithm:
+        return None
+    return raw[1:] if _key_id(note[1], raw[1:], algorithm).hex() == note[2] else None
+
+
+def _key_id(name: str, key: bytes, algorithm: int = 1) -> bytes:
+    return hashlib.sha256(name.encode() + b"\n" + bytes([algorithm]) + key).digest()[:4]
 
 
 _PRIME = 2**255 - 19

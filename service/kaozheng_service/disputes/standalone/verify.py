@@ -1,6 +1,6 @@
 """Check a folder that kaozheng exported: nothing changed, nothing missing, nothing out of order.
 
-    python3 verify.py [FOLDER] [--key KEY] [--json]
+    python3 verify.py [FOLDER] [--key KEY] [--witness KEY] [--json]
 
 Needs Python 3.9 or newer and nothing else. It reads only, and asks nobody. FOLDER is this file's own when left out.
 KEY is the site's public key as you know it from elsewhere, such as a printed sheet: without it this proves that the
@@ -13,12 +13,15 @@ from __future__ import annotations
 import argparse
 import json
 import sys
+from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from kaozheng_service.disputes.standalone.anchors import check_anchors
 from kaozheng_service.disputes.standalone.backfilled import check_backfilled, healed_within
 from kaozheng_service.disputes.standalone.completeness import BACKFILLED, RECORDED, check_claim, gaps_within
+from kaozheng_service.disputes.standalone.cosignatures import COSIGNATURE
 from kaozheng_service.disputes.standalone.files import (
     BAG_INFO,
     MANIFEST,
@@ -36,19 +39,37 @@ from kaozheng_service.disputes.standalone.findings import (
     Findings,
     Report,
 )
+from kaozheng_service.disputes.standalone.key_changes import check_key
 from kaozheng_service.disputes.standalone.records import Record, read_records
-from kaozheng_service.disputes.standalone.signature import check_signature, read_key
+from kaozheng_service.disputes.standalone.signature import KEY, check_signature, key_of_printed, read_key
 
 SCHEMA = "kaozheng/verify/1"
 
 
-def check_bag(folder: Path, trusted_key: str | None = None, progress: Progress | None = None) -> Report:
+def check_bag(
+    folder: Path,
+    trusted_key: str | None = None,
+    progress: Progress | None = None,
+    *,
+    witnesses: Sequence[str] = (),
+    check_more: Callable[[list[Record], Findings], None] | None = None,
+) -> Report:
     """Check the bag in ``folder``: against the signed log first, then against its own manifests.
+
+    Parameters
+    ----------
+    witnesses : printed keys of witnesses, as known from elsewhere: each must have cosigned a head of the log
+    check_more : what takes more than Python to check; it may add findings
 
     Raises
     ------
-    BadInputError : no such folder, no export in it, or ``trusted_key`` is not a key
+    BadInputError : no such folder, no export in it, or ``trusted_key`` or one of ``witnesses`` is not a key
     """
+    for key in witnesses:
+        if key_of_printed(key, COSIGNATURE) is None:
+            raise BadInputError(
+                f"{key[:80]!r}: 不是见证方公钥 / not a witness's key; give it as printed, name+hash+base64"
+            )
     expected = read_key(trusted_key) if trusted_key is not None else None
     if not any((folder / name).exists() for name in (MANIFEST, TAG_MANIFEST, "data")):
         raise BadInputError(
@@ -56,8 +77,15 @@ def check_bag(folder: Path, trusted_key: str | None = None, progress: Progress |
         )
     found = Findings()
     hashes, size = hash_files(folder, found, progress)
-    head = check_signature(folder, expected, found)
+    head = check_signature(folder, found)
     records = read_records(folder, head, found) if head is not None else []
+    if head is not None:
+        if expected is None:
+            found.add("key_from_bag", KEY, key=head.key)
+        keys = check_key(records, head, expected, found)
+        check_anchors(folder, records, head, keys, witnesses, found)
+        if check_more is not None:
+            check_more(records, found)
     claim = check_claim(records, hashes, found) if head is not None else None
     if claim is not None:
         check_backfilled(records, found)
@@ -132,10 +160,13 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument(
         "--key", help="the site's public key as you know it: its PEM file, or as it is printed"
     )
+    parser.add_argument(
+        "--witness", action="append", default=[], help="a witness's key, as printed; may be given again"
+    )
     parser.add_argument("--json", action="store_true", help="print JSON for programs instead of words")
     options = parser.parse_args(arguments)
     try:
-        report = check_bag(options.folder, options.key)
+        report = check_bag(options.folder, options.key, witnesses=options.witness)
     except BadInputError as error:
         print(error, file=sys.stderr)
         return 2
