@@ -353,9 +353,18 @@ def _complaint(
 ) -> dict[str, Any]:
     """Room, range, seat and window of a complaint, from what was named."""
     from kaozheng_service.database import Window
+    from kaozheng_service.roster.lookup import placements
 
     first, last = _moment(station, start), _moment(station, until)
     row: Window | None = None
+    if candidate is not None and window is None and room is None:
+        placed = placements(station, candidate, first)
+        if len(placed) > 1:
+            ids = ", ".join(one.window.id for one in placed)
+            raise UserError(
+                f"--candidate: 该考生有多场考试 · has several exams, name one with --window: {ids}"
+            )
+        window, seat = placed[0].window.id, seat or placed[0].seat or ""
     if window is not None:
         with station.sessions() as session:
             row = session.get(Window, window)
