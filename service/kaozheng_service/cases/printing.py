@@ -10,7 +10,7 @@ from typing import Any
 from kaozheng_service.access.actor import Role
 from kaozheng_service.cases.book import load_case
 from kaozheng_service.cases.case import Case, Taken
-from kaozheng_service.cases.facts import case_deadline, requester_of
+from kaozheng_service.cases.facts import case_deadline, last_day, requester_of
 from kaozheng_service.cases.holds import list_holds
 from kaozheng_service.cases.register import registered
 from kaozheng_service.cases.steps import (
@@ -92,7 +92,7 @@ def case_data(station: Station, case: Case, checkpoint: str, at: datetime) -> di
         "range": _span(site, opened.starts_at, opened.ends_at),
         "cameras": _soft("、".join(opened.cameras)),
         "results_on": case.results_on.isoformat() if case.results_on is not None else "未登记",
-        "deadline": _moment(site, deadline) if deadline is not None else "不能判定：公布日未登记",
+        "deadline": last_day(site, deadline) if deadline is not None else "不能判定：公布日未登记",
         "reason": _soft(opened.reason),
         "result": _soft(case.result) or "—",
         "steps": [_step(site, one) for one in case.steps],

@@ -93,7 +93,7 @@ def list_(
 ) -> None:
     """Cases with their deadline; those that need somebody are marked."""
     from kaozheng_service.cases.book import load_cases
-    from kaozheng_service.cases.facts import case_deadline, cases_json
+    from kaozheng_service.cases.facts import case_deadline, cases_json, last_day
     from kaozheng_service.cases.words import STATES, both
 
     station = _station(config)
@@ -104,7 +104,7 @@ def list_(
     table = Table("案号 case", "状态 state", "考场 room", "范围 range", "期限 deadline", "待办 to do")
     for case in cases:
         deadline = case_deadline(station.site, case)
-        due = "?" if deadline is None else f"{deadline.astimezone(station.site.zone):%F %R}"
+        due = "?" if deadline is None else last_day(station.site, deadline)
         late = deadline is not None and case.state.value != "closed" and at >= deadline
         table.add_row(
             case.id,
@@ -408,7 +408,7 @@ def _done(station: Station, case: Case, as_json: bool) -> None:
 
 
 def _show(station: Station, case: Case, as_json: bool) -> None:
-    from kaozheng_service.cases.facts import case_deadline, case_json, requester_of
+    from kaozheng_service.cases.facts import case_deadline, case_json, last_day, requester_of
     from kaozheng_service.cases.holds import list_holds
     from kaozheng_service.cases.printing import step_words
     from kaozheng_service.cases.words import ROLES, STATES, STEPS, both
@@ -418,11 +418,7 @@ def _show(station: Station, case: Case, as_json: bool) -> None:
         return
     site, opened = station.site, case.opened
     deadline = case_deadline(site, case)
-    due = (
-        "不能判定 · cannot judge: --results-on"
-        if deadline is None
-        else f"{deadline.astimezone(site.zone):%F %R}"
-    )
+    due = "不能判定 · cannot judge: --results-on" if deadline is None else last_day(site, deadline)
     facts = [
         ("状态 state", both(STATES[case.state])),
         ("申请人 requester", requester_of(station, case) or "—"),
