@@ -19,6 +19,7 @@ from rich.table import Table
 
 from benchmarks import evidence, pose, probe
 from benchmarks.coverage import growth, ten_rooms, verdicts
+from benchmarks.lookup import write_report
 from benchmarks.markers import markers_report
 from benchmarks.recording import recording_report
 from benchmarks.timing import Rows, median
@@ -41,6 +42,7 @@ def main() -> int:
     lines = [line for report in (watch_report, markers_report) for line in report()]
     VISION.write_text("\n".join(lines) + "\n", encoding="utf-8")
     print("\n".join(lines))
+    write_report()
     print("\n".join(recording_report((10, 40), trials=1)))
     evidence.main()
     return 0

@@ -54,6 +54,14 @@ def lookup_report(segments: int) -> list[str]:
         return [*_measure(station, sessions), made]
 
 
+def write_report(segments: int = 10_000_000) -> None:
+    """The report, to its file and the screen."""
+    lines = lookup_report(segments)
+    REPORT.parent.mkdir(exist_ok=True)
+    REPORT.write_text("\n".join(lines) + "\n", encoding="utf-8")
+    print("\n".join(lines))
+
+
 def _fill(station: Station, segments: int) -> int:
     """All rooms record two sessions a day, so that two rows of a camera lie far apart; how many sessions there are.
 
@@ -203,10 +211,7 @@ def main() -> int:
     """0 when it ran, whatever it found."""
     arguments = argparse.ArgumentParser(description=__doc__)
     arguments.add_argument("--segments", type=int, default=10_000_000)
-    lines = lookup_report(arguments.parse_args().segments)
-    REPORT.parent.mkdir(exist_ok=True)
-    REPORT.write_text("\n".join(lines) + "\n", encoding="utf-8")
-    print("\n".join(lines))
+    write_report(arguments.parse_args().segments)
     return 0
 
 

@@ -29,6 +29,7 @@ ALLOWED: dict[tuple[str, str], set[Any]] = {
     ("GET", "/api/v1/find?room=9-101&at=09:00"): FOOTAGE,
     ("GET", "/api/v1/clips/w/c/take-0001/1-2.mp4"): FOOTAGE,
     ("GET", "/healthz"): NOBODY_TOO,
+    ("POST", "/witness/add-checkpoint"): NOBODY_TOO,
     ("GET", "/readyz"): ADMIN,
     ("GET", "/metrics"): ADMIN,
     ("GET", "/static/pages.css"): NOBODY_TOO,

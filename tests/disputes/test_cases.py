@@ -372,3 +372,21 @@ def test_an_export_for_a_case_needs_its_open_viewing_and_is_on_the_register(cent
     (view,) = registered(centre.station).views
     assert (view.account, view.case_id) == ("zhao.min", case)
     assert run(*asked, "--out", str(tmp_path / "other"))[0] == 2
+
+
+def test_a_case_is_opened_by_candidate_alone_where_a_roster_knows_the_seat(centre, tmp_path):
+    centre.with_accounts()
+    roster = tmp_path / "名单.csv"
+    roster.write_text(f"准考证号,座位号,地点\nA001,17,{ROOM}\n", encoding="utf-8")
+    assert centre.run("roster", "import", str(roster), "--yes")[0] == 0
+    asked = ["case", "open", "--as", "li.na", "--reason", "x", "--json", "--candidate"]
+    code, said = centre.run(*asked, "A001")
+    body = json.loads(said)
+    assert code == 0
+    assert (body["window"], body["room"], body["seat"], body["candidate"]) == (
+        centre.window,
+        ROOM,
+        "17",
+        "A001",
+    )
+    assert centre.run(*asked, "B001")[0] == 2

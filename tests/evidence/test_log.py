@@ -44,7 +44,7 @@ def heads(log: EvidenceLog) -> tuple[int, bytes]:
 def test_an_entry_is_the_canonical_json_of_its_record(tmp_path):
     log = filled(tmp_path, 2)
     assert log.entry(1).decode() == (
-        '{"at":"2024-11-23T01:00:00.000Z","kind":"mark","mark":"seal_opened",'
+        '{"at":"2024-11-23T01:00:00.000Z","by":"","kind":"mark","mark":"seal_opened",'
         '"moment":"2024-11-23T01:00:00.000Z","note":"第1份","room":"9-201"}'
     )
 

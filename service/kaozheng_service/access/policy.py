@@ -60,7 +60,7 @@ ENDPOINTS: dict[tuple[str, str], Permission | Anyone] = {
     (
         "POST",
         "/witness/add-checkpoint",
-    ): Anyone.OPEN,  # there where the site is a witness; the log's key signs
+    ): Anyone.OPEN,  # only a log's own key gets anything cosigned
     ("GET", "/api/v1/openapi.json"): Anyone.OPEN,
     ("GET", "/sign-in"): Anyone.OPEN,
     ("POST", "/sign-in"): Anyone.OPEN,

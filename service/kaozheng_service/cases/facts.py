@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from kaozheng_service.cases.case import Case
@@ -19,6 +19,11 @@ from kaozheng_service.station import Station
 def case_deadline(site: Site, case: Case) -> datetime | None:
     """When a case must be settled; None where the day of the results is not known."""
     return case.deadline(site.calendar, site.cases.result_days, site.zone)
+
+
+def last_day(site: Site, deadline: datetime) -> str:
+    """The day that a deadline ends, as people say it: midnight belongs to the day before."""
+    return f"{(deadline - timedelta(microseconds=1)).astimezone(site.zone):%Y-%m-%d} 24:00"
 
 
 def requester_of(station: Station, case: Case) -> str:

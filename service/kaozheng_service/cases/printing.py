@@ -10,7 +10,7 @@ from typing import Any
 from kaozheng_service.access.actor import Role
 from kaozheng_service.cases.book import load_case
 from kaozheng_service.cases.case import Case, Taken
-from kaozheng_service.cases.facts import case_deadline, requester_of
+from kaozheng_service.cases.facts import case_deadline, last_day, requester_of
 from kaozheng_service.cases.holds import list_holds
 from kaozheng_service.cases.register import registered
 from kaozheng_service.cases.steps import (
@@ -29,6 +29,7 @@ from kaozheng_service.cases.tables import Hold, View
 from kaozheng_service.cases.words import ROLES, STATES, STEPS
 from kaozheng_service.config.site import Site
 from kaozheng_service.errors import UserError
+from kaozheng_service.evidence.keys import fingerprint
 from kaozheng_service.evidence.note import parse_checkpoint
 from kaozheng_service.paper import print_sheet, short_hash
 from kaozheng_service.station import Station
@@ -69,7 +70,7 @@ def print_register(
             _soft(f"{case.id}：{_who(one.by.name, one.by.role)}，{_moment(site, one.at)}")
             for case, one in found.unreviewed
         ],
-        **_evidence(site, checkpoint, at),
+        **_evidence(station, checkpoint, at),
     }
     return _print(Path(__file__).with_name("register.typ"), out, data, checkpoint, at)
 
@@ -92,13 +93,13 @@ def case_data(station: Station, case: Case, checkpoint: str, at: datetime) -> di
         "range": _span(site, opened.starts_at, opened.ends_at),
         "cameras": _soft("、".join(opened.cameras)),
         "results_on": case.results_on.isoformat() if case.results_on is not None else "未登记",
-        "deadline": _moment(site, deadline) if deadline is not None else "不能判定：公布日未登记",
+        "deadline": last_day(site, deadline) if deadline is not None else "不能判定：公布日未登记",
         "reason": _soft(opened.reason),
         "result": _soft(case.result) or "—",
         "steps": [_step(site, one) for one in case.steps],
         "views": [_view(site, one) for one in found.views if one.case_id == case.id],
         "holds": [_hold(site, one) for one in list_holds(station, case_id=case.id)],
-        **_evidence(site, checkpoint, at),
+        **_evidence(station, checkpoint, at),
     }
 
 
@@ -169,12 +170,13 @@ def _hold(site: Site, row: Hold) -> dict[str, str]:
     }
 
 
-def _evidence(site: Site, checkpoint: str, at: datetime) -> dict[str, Any]:
+def _evidence(station: Station, checkpoint: str, at: datetime) -> dict[str, Any]:
     return {
-        "at": _moment(site, at),
+        "at": _moment(station.site, at),
         "log_size": parse_checkpoint(checkpoint).size,
         "checkpoint": checkpoint.strip(),
         "checkpoint_hash": short_hash(checkpoint),
+        "key_fingerprint": fingerprint(station.log.public_key),
     }
 
 

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
 from rich.markup import escape
 from rich.table import Table
 
 from kaozheng_service.cli.acting import AsOption, acting
+from kaozheng_service.cli.case_showing import case_span, print_case_facts, print_done, print_json
 from kaozheng_service.cli.tables import console
 from kaozheng_service.cli.timetable_commands import ConfigOption, JsonOption
 from kaozheng_service.cli.window_commands import parse_day
@@ -18,9 +18,6 @@ from kaozheng_service.clock import now
 from kaozheng_service.config.site import load_site
 from kaozheng_service.errors import UserError
 from kaozheng_service.station import Station, open_station
-
-if TYPE_CHECKING:
-    from kaozheng_service.cases.case import Case
 
 case_app = typer.Typer(no_args_is_help=True, help=__doc__)
 
@@ -82,7 +79,7 @@ def open_(
         now(),
         console=True,
     )
-    _done(station, case, as_json)
+    print_done(station, case, as_json)
 
 
 @case_app.command("list")
@@ -93,24 +90,24 @@ def list_(
 ) -> None:
     """Cases with their deadline; those that need somebody are marked."""
     from kaozheng_service.cases.book import load_cases
-    from kaozheng_service.cases.facts import case_deadline, cases_json
+    from kaozheng_service.cases.facts import case_deadline, cases_json, last_day
     from kaozheng_service.cases.words import STATES, both
 
     station = _station(config)
     cases, at = load_cases(station, living=not every), now()
     if as_json:
-        _json(cases_json(station, cases, at))
+        print_json(cases_json(station, cases, at))
         return
     table = Table("案号 case", "状态 state", "考场 room", "范围 range", "期限 deadline", "待办 to do")
     for case in cases:
         deadline = case_deadline(station.site, case)
-        due = "?" if deadline is None else f"{deadline.astimezone(station.site.zone):%F %R}"
+        due = "?" if deadline is None else last_day(station.site, deadline)
         late = deadline is not None and case.state.value != "closed" and at >= deadline
         table.add_row(
             case.id,
             both(STATES[case.state]),
             escape(case.opened.room),
-            _span(station, case),
+            case_span(station, case),
             f"[red]{due} 逾期 overdue[/red]" if late else due,
             "[red]核查紧急调阅 review the emergency access[/red]" if case.unreviewed else "",
         )
@@ -123,7 +120,7 @@ def show(case_id: CaseArgument, config: ConfigOption = SITE_FILE, as_json: JsonO
     from kaozheng_service.cases.book import load_case
 
     station = _station(config)
-    _show(station, load_case(station, case_id), as_json)
+    print_case_facts(station, load_case(station, case_id), as_json)
 
 
 @case_app.command("note")
@@ -141,7 +138,7 @@ def note(
     station = _station(config)
     by = acting(station, account)
     on = parse_day(results_on)
-    _done(station, desk.note(station, case_id, text, by, now(), results_on=on, console=True), as_json)
+    print_done(station, desk.note(station, case_id, text, by, now(), results_on=on, console=True), as_json)
 
 
 @case_app.command("request-access")
@@ -178,7 +175,7 @@ def request_access(
         case = desk.open_emergency(station, case_id, why, by, now(), **asked)
     else:
         case = desk.request_access(station, case_id, why, by, now(), minutes=minutes, **asked)
-    _done(station, case, as_json)
+    print_done(station, case, as_json)
 
 
 @case_app.command("approve")
@@ -194,7 +191,7 @@ def approve(
 
     station = _station(config)
     by = acting(station, account)
-    _done(station, desk.approve(station, case_id, by, now(), remark=remark, console=True), as_json)
+    print_done(station, desk.approve(station, case_id, by, now(), remark=remark, console=True), as_json)
 
 
 @case_app.command("refuse")
@@ -210,7 +207,7 @@ def refuse(
 
     station = _station(config)
     by = acting(station, account)
-    _done(station, desk.refuse(station, case_id, reason, by, now(), console=True), as_json)
+    print_done(station, desk.refuse(station, case_id, reason, by, now(), console=True), as_json)
 
 
 @case_app.command("confirm")
@@ -222,7 +219,7 @@ def confirm(
 
     station = _station(config)
     by = acting(station, account)
-    _done(station, desk.confirm_present(station, case_id, by, now(), console=True), as_json)
+    print_done(station, desk.confirm_present(station, case_id, by, now(), console=True), as_json)
 
 
 @case_app.command("review")
@@ -240,7 +237,7 @@ def review(
     station = _station(config)
     by = acting(station, account)
     case = desk.review(station, case_id, finding, by, now(), emergency=emergency, console=True)
-    _done(station, case, as_json)
+    print_done(station, case, as_json)
 
 
 @case_app.command("hold")
@@ -274,7 +271,7 @@ def hold(
         case_id=case_id,
     )
     if as_json:
-        _json({"schema": "kaozheng/hold/1", **hold_json(row)})
+        print_json({"schema": "kaozheng/hold/1", **hold_json(row)})
     else:
         console.print(f"[green]✓[/green] 已保全 · held: {row.id}, 存证 record {row.leaf}")
 
@@ -294,7 +291,7 @@ def release(
     station = _station(config)
     row = release_hold(station, hold_id, reason, acting(station, account), now())
     if as_json:
-        _json({"schema": "kaozheng/hold/1", **hold_json(row)})
+        print_json({"schema": "kaozheng/hold/1", **hold_json(row)})
     else:
         console.print(f"[green]✓[/green] 已解除保全 · released: {row.id}, 存证 record {row.released_leaf}")
 
@@ -312,7 +309,7 @@ def close(
 
     station = _station(config)
     by = acting(station, account)
-    _done(station, desk.close(station, case_id, result, by, now(), console=True), as_json)
+    print_done(station, desk.close(station, case_id, result, by, now(), console=True), as_json)
 
 
 @case_app.command("print")
@@ -327,7 +324,7 @@ def print_(
 
     path = print_case(_station(config), case_id, out or Path(f"{case_id}.pdf"), now())
     if as_json:
-        _json({"schema": "kaozheng/printed/1", "path": str(path)})
+        print_json({"schema": "kaozheng/printed/1", "path": str(path)})
     else:
         typer.echo(str(path))
 
@@ -353,9 +350,18 @@ def _complaint(
 ) -> dict[str, Any]:
     """Room, range, seat and window of a complaint, from what was named."""
     from kaozheng_service.database import Window
+    from kaozheng_service.roster.lookup import placements
 
     first, last = _moment(station, start), _moment(station, until)
     row: Window | None = None
+    if candidate is not None and window is None and room is None:
+        placed = placements(station, candidate, first)
+        if len(placed) > 1:
+            ids = ", ".join(one.window.id for one in placed)
+            raise UserError(
+                f"--candidate: 该考生有多场考试 · has several exams, name one with --window: {ids}"
+            )
+        window, seat = placed[0].window.id, seat or placed[0].seat or ""
     if window is not None:
         with station.sessions() as session:
             row = session.get(Window, window)
@@ -376,69 +382,3 @@ def _complaint(
         "candidate": candidate or "",
         "window": row.id if row is not None else "",
     }
-
-
-def _span(station: Station, case: Case) -> str:
-    first, last = (one.astimezone(station.site.zone) for one in (case.opened.starts_at, case.opened.ends_at))
-    return f"{first:%F %T}–{last:%T}"
-
-
-def _done(station: Station, case: Case, as_json: bool) -> None:
-    from kaozheng_service.cases.book import load_case
-    from kaozheng_service.cases.words import STATES, both
-
-    if as_json:
-        _show(station, load_case(station, case.id), as_json=True)
-        return
-    signed = load_case(station, case.id).steps[-1].leaf
-    console.print(f"[green]✓[/green] {case.id}: {both(STATES[case.state])}, 存证 record {signed}")
-    viewing = case.requests[-1].viewing if case.requests else None
-    if viewing is not None and viewing.is_open(now()):
-        until = viewing.until.astimezone(station.site.zone)
-        console.print(f"两人在场，查阅至 · two are present, the viewing is open until {until:%F %T}")
-
-
-def _show(station: Station, case: Case, as_json: bool) -> None:
-    from kaozheng_service.cases.facts import case_deadline, case_json, requester_of
-    from kaozheng_service.cases.holds import list_holds
-    from kaozheng_service.cases.printing import step_words
-    from kaozheng_service.cases.words import ROLES, STATES, STEPS, both
-
-    if as_json:
-        _json(case_json(station, case, now()))
-        return
-    site, opened = station.site, case.opened
-    deadline = case_deadline(site, case)
-    due = (
-        "不能判定 · cannot judge: --results-on"
-        if deadline is None
-        else f"{deadline.astimezone(site.zone):%F %R}"
-    )
-    facts = [
-        ("状态 state", both(STATES[case.state])),
-        ("申请人 requester", requester_of(station, case) or "—"),
-        ("考场 room", f"{opened.room} {opened.seat}".strip()),
-        ("准考证号 candidate", opened.candidate or "—"),
-        ("范围 range", _span(station, case)),
-        ("期限 deadline", due),
-    ]
-    for name, words in facts:
-        console.print(f"{name}: {escape(words)}", soft_wrap=True)
-    table = Table("序", "时间 at", "事项 step", "经办 by", "内容", "存证 record", title=case.id)
-    for one in case.steps:
-        table.add_row(
-            str(one.number),
-            f"{one.at.astimezone(site.zone):%F %T}",
-            both(STEPS[one.step.kind]),
-            escape(f"{one.by.name} ({ROLES[one.by.role][0]})"),
-            escape(step_words(site, one)),
-            str(one.leaf),
-        )
-    console.print(table)
-    for row in list_holds(station, case_id=case.id):
-        state = "生效中 in force" if row.released_at is None else "已解除 released"
-        console.print(f"{row.id}: {state}: {escape(row.reason)}", soft_wrap=True)
-
-
-def _json(body: dict[str, Any]) -> None:
-    typer.echo(json.dumps(body, ensure_ascii=False, indent=2))

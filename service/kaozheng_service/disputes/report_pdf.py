@@ -14,6 +14,7 @@ from kaozheng_service.disputes.report_timeline import camera_lines, lines_svg, t
 from kaozheng_service.disputes.selection import Footage, Selection
 from kaozheng_service.disputes.standalone.completeness import segment_path
 from kaozheng_service.disputes.standalone.records import Record
+from kaozheng_service.evidence.keys import fingerprint
 from kaozheng_service.evidence.note import parse_checkpoint, verifier_key
 from kaozheng_service.paper import print_sheet, short_hash
 from kaozheng_service.session_wording import length_text
@@ -82,6 +83,7 @@ def report_pdf(
         "log_size": parse_checkpoint(checkpoint).size,
         "checkpoint": checkpoint.strip(),
         "checkpoint_hash": short_hash(checkpoint),
+        "key_fingerprint": fingerprint(station.log.public_key),
     }
     picture = {"timeline.svg": lines_svg(lines, claim.span, zone)}
     print_sheet(TEMPLATE, out, data, at=claim.at, checkpoint=checkpoint, texts=picture)

@@ -17,8 +17,7 @@ import structlog
 
 from kaozheng_service.config.site import Site
 from kaozheng_service.database import open_database
-from kaozheng_service.evidence.keys import load_or_make_key
-from kaozheng_service.evidence.log import EvidenceLog
+from kaozheng_service.evidence.key_rotation import open_log
 from kaozheng_service.logs import configure_logs
 from kaozheng_service.recording.leases import try_lease
 from kaozheng_service.station import DATABASE, Station
@@ -38,9 +37,7 @@ def run(site: Site) -> None:
     while lease is None:  # the process of before hangs in a disk
         time.sleep(POLL_S)
         lease = try_lease(site.state / "locks" / "verification.lock")
-    log = EvidenceLog(
-        site.state / "log", origin=f"kaozheng/{site.id}", key=load_or_make_key(site.state / "keys")
-    )
+    log = open_log(site.state, site.id)
     station = Station(site, site.archive, site.state, open_database(site.state / DATABASE), log)
     verifier = Verifier(station)
     while True:

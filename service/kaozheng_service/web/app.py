@@ -157,8 +157,8 @@ def create_app(station: Station, grants: Grants | None = None) -> FastAPI:
     add_sign_in_pages(app, station, templates)
     add_account_page(app, station, templates)
     add_admin_pages(app, station, templates)
-    if station.site.witness is not None:
-        add_witness_api(app, Witness(station.state, station.site.id, station.site.witness))
+    site = station.site
+    add_witness_api(app, Witness(station.state, site.id, site.witness) if site.witness is not None else None)
     app.exception_handler(ServiceError)(_service_error)
     app.exception_handler(RequestValidationError)(_invalid_request)
     app.exception_handler(HTTPException)(_http_error)

@@ -17,11 +17,13 @@ MOST_BYTES = 32_000
 ADDRESS = "/witness/add-checkpoint"
 
 
-def add_witness_api(app: FastAPI, witness: Witness) -> None:
-    """Open to whoever reaches the service: only a log's own key gets anything cosigned."""
+def add_witness_api(app: FastAPI, witness: Witness | None) -> None:
+    """Open to whoever reaches the service: only a log's own key gets anything cosigned. None where the site is none."""
 
     @app.post(ADDRESS, include_in_schema=False)
     async def add_checkpoint(request: Request) -> Response:
+        if witness is None:
+            return Response("this site is no witness\n", 404, media_type="text/plain")
         body = b""
         async for part in request.stream():
             body += part
