@@ -219,6 +219,10 @@ def export(
     out: Annotated[Path, typer.Option(help="folder to make")] = ...,  # type: ignore[assignment]
     camera: Annotated[list[str] | None, typer.Option(help="only these cameras; all when left out")] = None,
     seat: Annotated[str | None, typer.Option(help="the seat that it is about, for the record")] = None,
+    cut: Annotated[
+        bool,
+        typer.Option("--cut", help="of the first and last files only what the range needs; it proves itself"),
+    ] = False,
     as_json: JsonOption = False,
 ) -> None:
     """Export footage as a BagIt bag that anyone can verify offline."""
@@ -239,14 +243,17 @@ def export(
         ends_at=parse_moment(until, site.zone),
         reason=reason,
         seat=seat,
+        cut=cut,
     )
     with TaskBars(shown=not as_json) as bars:
         result = export_bag(open_station(site), request, out, progress=bars.task("exporting"))
     if as_json:
         _print_json(export_json(result))
         return
+    cut_to_range = f", {result.parts} of the files cut to the range" if result.parts else ""
     typer.echo(
-        f"{result.path}: {result.segments} segments; check it anywhere with: python {result.path}/verify.py"
+        f"{result.path}: {result.segments} segments{cut_to_range}; "
+        f"check it anywhere with: python {result.path}/verify.py"
     )
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, tzinfo
 from itertools import groupby
@@ -10,9 +10,9 @@ from pathlib import Path
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined, select_autoescape
 
+from kaozheng_service.disputes.cutting import Placed
 from kaozheng_service.disputes.report_timeline import camera_lines, lines_svg
 from kaozheng_service.disputes.selection import Selection
-from kaozheng_service.disputes.standalone.completeness import segment_path
 from kaozheng_service.disputes.standalone.records import Span
 from kaozheng_service.evidence.note import verifier_key
 from kaozheng_service.station import Station
@@ -45,12 +45,18 @@ class ViewingCopy:
 
 
 def report_html(
-    station: Station, claim: Claim, selection: Selection, copies: Sequence[ViewingCopy], damaged: set[str]
+    station: Station,
+    claim: Claim,
+    selection: Selection,
+    placed: Mapping[int, Placed],
+    copies: Sequence[ViewingCopy],
+    damaged: set[str],
 ) -> str:
     """The report as one HTML file without scripts or outside parts.
 
     Parameters
     ----------
+    placed : where each original lies in the bag, by its record's index
     damaged : paths in the bag whose original is missing or not as it was signed
     """
     zone = station.site.zone
@@ -60,7 +66,7 @@ def report_html(
         camera: list(parts) for camera, parts in groupby(footage, key=lambda part: part.record.camera)
     }
     # What cannot be trusted is drawn as neither recorded nor explained.
-    trusted = tuple(part for part in selection.footage if segment_path(part.record) not in damaged)
+    trusted = tuple(part for part in selection.footage if placed[part.record.index].path not in damaged)
     whole = replace(selection, footage=trusted)
     lines = camera_lines(whole, claim.cameras, claim.span, gaps, zone)
     room = station.site.room(claim.room_id)
@@ -83,10 +89,11 @@ def report_html(
             given_up={record["gap"]: record for record in selection.of_kind("backfill.given_up")},
             copies=copies,
             damaged=damaged,
-            segment_path=segment_path,
+            placed=placed,
+            parts=sum(bool(one.leaves) for one in placed.values()),
             key=verifier_key(station.log.origin, station.log.public_key),
             seconds=(claim.span[1] - claim.span[0]).total_seconds(),
-            bytes=sum(part.bytes for part in trusted),
+            bytes=sum(placed[part.record.index].size for part in trusted),
             count=len(trusted),
         )
     )
@@ -101,13 +108,13 @@ def _healed(selection: Selection) -> dict[int, float]:
     return seconds
 
 
-def readme_text(station: Station, claim: Claim, *, backfilled: bool) -> str:
-    """README.txt of the bag; ``backfilled`` where it holds footage that came afterwards."""
+def readme_text(station: Station, claim: Claim, *, backfilled: bool, parts: bool) -> str:
+    """README.txt of the bag; ``backfilled`` where some of it came afterwards, ``parts`` where some is cut."""
     key = verifier_key(station.log.origin, station.log.public_key)
     return (
         _environment(station.site.zone)
         .get_template("README.txt")
-        .render(claim=claim, key=key, backfilled=backfilled)
+        .render(claim=claim, key=key, backfilled=backfilled, parts=parts)
     )
 
 

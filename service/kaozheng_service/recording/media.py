@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
@@ -15,7 +14,6 @@ from kaozheng_service.recording.samples import UnknownFormError, read_pictures
 # A second without a picture is a hole in a record of an exam; slow cameras are judged by their own pace.
 HOLE_S = 1.0
 HOLE_INTERVALS = 3.0
-_CHUNK = 1 << 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,11 +112,3 @@ def _facts(
         times[-1],
         max(groups, default=duration),
     )
-
-
-def sha256(path: Path) -> str:
-    digest = hashlib.sha256()
-    with path.open("rb") as file:
-        while chunk := file.read(_CHUNK):
-            digest.update(chunk)
-    return digest.hexdigest()
