@@ -168,8 +168,12 @@ class SmallArchive:
         media: list[Path] | None = None,
         codec: str = "h264",
         without: tuple[int, ...] = (),
+        unknown: tuple[str, ...] = (),
     ) -> str:
-        """Record ``segments`` files from ``opened_at`` on; ``segment_s`` stretches their rows, not the media."""
+        """Record ``segments`` files from ``opened_at`` on; ``segment_s`` stretches their rows, not the media.
+
+        ``unknown`` are fields that are null, as in older records.
+        """
         files = media or self.media
         take_id = f"{window_id}/{camera}/take-{number:04d}"
         with self.station.sessions.begin() as session:
@@ -225,7 +229,7 @@ class SmallArchive:
                     "last_pts_s": round(media.last_pts_s, 6),
                     "fragments": len(pieces.leaves),
                     "fragments_root": pieces.root,
-                }
+                } | dict.fromkeys(unknown)
                 record = SegmentRecorded(
                     at=facts["ends_at"],
                     number=index + 1,

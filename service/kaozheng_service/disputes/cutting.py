@@ -20,7 +20,7 @@ _SAME_S = 2e-6
 class Placed:
     """An original at ``path`` in a bag, and the time that it holds. ``size`` is in bytes.
 
-    ``leaves`` are of all its segment's pieces where it is a part, else it is whole.
+    Of a part ``leaves`` are the hashes of all pieces of its segment, and ``length_s`` is its media time.
     """
 
     record: Record
@@ -28,6 +28,7 @@ class Placed:
     size: int
     span: Span
     leaves: tuple[bytes, ...] = ()
+    length_s: float = 0.0
 
     @property
     def words(self) -> str:
@@ -60,7 +61,7 @@ def cut(original: Path, pieces: Pieces, record: Record, span: Span, bag: Path) -
     range_ = _pieces_of(original, pieces, record, span)
     if range_ is None:
         return None
-    first, last, held = range_
+    first, last, held, length_s = range_
     path = segment_path(record, (first, last))
     target = bag / path
     target.parent.mkdir(parents=True, exist_ok=True)
@@ -72,11 +73,13 @@ def cut(original: Path, pieces: Pieces, record: Record, span: Span, bag: Path) -
     written = hash_pieces(target)
     if written.leaves != (pieces.leaves[0], *pieces.leaves[first : last + 1]):
         raise ServiceError(f"{original} changed while it was copied; verify the archive")
-    return Placed(record, path, written.size, held, pieces.leaves), written.sha256
+    return Placed(record, path, written.size, held, pieces.leaves, length_s), written.sha256
 
 
-def _pieces_of(original: Path, pieces: Pieces, record: Record, span: Span) -> tuple[int, int, Span] | None:
-    """The first and the last piece that are needed, and the time that they hold; None for all of them."""
+def _pieces_of(
+    original: Path, pieces: Pieces, record: Record, span: Span
+) -> tuple[int, int, Span, float] | None:
+    """The first and the last piece that are needed, what time they hold and how long, s; None for all of them."""
     signed, first_pts_s = record.body.get("fragments_root"), record.body.get("first_pts_s")
     if signed != pieces.root or first_pts_s is None or len(pieces.starts) < 3:
         return None
@@ -91,7 +94,8 @@ def _pieces_of(original: Path, pieces: Pieces, record: Record, span: Span) -> tu
     last = min(ends, default=len(times) - 1)
     if last - first + 1 == len(times):
         return None
-    return first + 1, last + 1, _held(record, times, first, last)
+    length_s = times[last].ends_s - min(one.earliest_s for one in times[first : last + 1])
+    return first + 1, last + 1, _held(record, times, first, last), length_s
 
 
 def _held(record: Record, times: list[PieceTimes], first: int, last: int) -> Span:

@@ -317,7 +317,9 @@ def _make_viewing_copies(
                 target.parent.mkdir(parents=True, exist_ok=True)
                 failure = ""
                 try:
-                    playable_copy([draft / one.path for one in run], target, encode=False, title=title)
+                    files = {draft / one.path: one.length_s for one in run}
+                    cut_s = {file: length_s for file, length_s in files.items() if length_s}
+                    playable_copy(list(files), target, encode=False, title=title, lengths_s=cut_s)
                 except ServiceError as error:
                     # The originals are what counts; a copy that cannot be made must not hold them back.
                     failure = str(error)

@@ -51,7 +51,7 @@ def piece_times(path: Path, pieces: Pieces) -> list[PieceTimes]:
             for number in range(1, len(pieces.starts)):
                 begin, end = pieces.extent(number)
                 file.seek(begin)
-                length = struct.unpack(">I", file.read(4))[0]
+                length = _extent(file.read(16), 0)[1]
                 file.seek(begin)
                 times.append(_read_times(track, file.read(min(length, end - begin))))
         except (struct.error, IndexError, KeyError) as error:
@@ -138,11 +138,17 @@ def _boxes_of(data: bytes) -> Iterator[tuple[bytes, bytes]]:
     """Kind and body of each box that stands in ``data``, whole."""
     at = 0
     while at < len(data):
-        length = _integer(data, at)
-        if not 8 <= length <= len(data) - at:
+        head, length = _extent(data, at)
+        if not head <= length <= len(data) - at:
             raise NoTimesError
-        yield data[at + 4 : at + 8], data[at + 8 : at + length]
+        yield data[at + 4 : at + 8], data[at + head : at + length]
         at += length
+
+
+def _extent(data: bytes, at: int) -> tuple[int, int]:
+    """The length of a box's header, and of all of it."""
+    length = _integer(data, at)
+    return (16, struct.unpack_from(">Q", data, at + 8)[0]) if length == 1 else (8, length)
 
 
 def _integer(data: bytes, at: int) -> int:
