@@ -22,7 +22,10 @@ from typing import Any
 import av
 import imageio_ffmpeg
 import pytest
+import yaml
 from kaozheng_service.clock import from_text
+from kaozheng_service.config.site import load_site
+from kaozheng_service.database import Segment
 from kaozheng_service.disputes.bag import seal_bag
 from kaozheng_service.disputes.export import ExportRequest, export_bag
 from kaozheng_service.disputes.standalone.parts import STRETCH
@@ -31,7 +34,10 @@ from kaozheng_service.disputes.verify import report_json, verify_archive, verify
 from kaozheng_service.errors import ServiceError
 from kaozheng_service.evidence.note import parse_checkpoint
 from kaozheng_service.evidence.records import Exported
+from kaozheng_service.recording.media import read_facts
 from kaozheng_service.recording.timing import LARGEST_RATE
+from kaozheng_service.recording.windows import record_now
+from kaozheng_service.station import open_station
 
 ROOM, CAMERAS = "9-101", ("front-left", "back-right")
 RECORDS, CHECKPOINT = "data/evidence/records.jsonl", "data/evidence/checkpoint"
@@ -655,6 +661,100 @@ def test_an_original_that_is_damaged_is_not_cut(
     (whole,) = (site.bag / "data/segments/front-left").rglob("seg-00002*")
     assert judged(site.bag) == {("not_as_recorded", whole.relative_to(site.bag).as_posix())}
     assert whole.name == "seg-00002.mp4"
+
+
+def encoded(folder: Path, *encoder: str) -> list[Path]:
+    """Five files of 2 s with sound, as a recorder leaves them, by an encoder that puts pictures out of order."""
+    command = [
+        imageio_ffmpeg.get_ffmpeg_exe(),
+        "-v",
+        "error",
+        "-f",
+        "lavfi",
+        "-i",
+        "testsrc2=s=320x180:r=25:d=10",
+    ]
+    command += ["-f", "lavfi", "-i", "sine=440:d=10", *encoder, "-c:a", "aac", "-pix_fmt", "yuv420p"]
+    command += ["-f", "segment", "-segment_time", "2", "-segment_format", "mp4", "-segment_format_options"]
+    command += ["movflags=frag_keyframe+empty_moov+default_base_moof", str(folder / "seg-%05d.mp4")]
+    subprocess.run(command, check=True, timeout=120)
+    return sorted(folder.glob("seg-*.mp4"))
+
+
+def decoded(path: Path) -> dict[int, bytes]:
+    """Every picture by its time stamp."""
+    with av.open(str(path)) as container:
+        return {
+            frame.pts: frame.to_ndarray().tobytes() for frame in container.decode(video=0) if frame.pts is not None
+        }
+
+
+X264 = ("-c:v", "libx264", "-preset", "veryfast", "-g", "10", "-keyint_min", "10", "-sc_threshold", "0")
+
+
+@pytest.mark.parametrize(
+    "encoder",
+    [
+        (*X264, "-bf", "2"),
+        (*X264, "-bf", "2", "-x264-params", "open-gop=1"),
+        ("-c:v", "libx265", "-preset", "ultrafast", "-x265-params", "log-level=none:keyint=10:min-keyint=10"),
+    ],
+    ids=["pictures out of order", "open groups", "H.265"],
+)
+@pytest.mark.parametrize(("first_s", "last_s"), [(3.1, 3.3), (2.45, 3.21), (2.37, 2.93)])
+def test_every_picture_of_the_range_decodes_from_the_part_as_from_the_whole(
+    small_archive: Any, tmp_path: Path, encoder: tuple[str, ...], first_s: float, last_s: float
+) -> None:
+    (tmp_path / "clips").mkdir()
+    site = Cut(small_archive, record(small_archive, encoded(tmp_path / "clips", *encoder)), tmp_path / "bag")
+    assert site.export(first_s, last_s, site.bag, camera_ids=("front-left",)).parts == 1
+    assert judged(site.bag) == set()
+    original = site.original("front-left", 2)
+    whole, part = decoded(original), decoded(part_of(site.bag, "front-left", 2))
+    with av.open(str(original)) as container:
+        tick = float(container.streams.video[0].time_base)
+    facts = read_facts(original)
+    assert facts is not None
+    # A picture is seen until the next comes, 40 ms later.
+    times = {at: 2 + at * tick - facts.first_pts_s for at in whole}
+    wanted = {at for at, shown_s in times.items() if first_s - 0.04 < shown_s < last_s}
+    assert len(wanted) > 5
+    assert wanted <= set(part)
+    assert all(part[at] == whole[at] for at in wanted)
+    assert len(part) < len(whole)
+
+
+def test_what_the_recorder_recorded_is_cut_and_proves_itself(cut_media: list[Path], tmp_path: Path) -> None:
+    """The whole way on real parts: ffmpeg under the recorder, closed, signed, exported by command, verified alone."""
+    project = Path(__file__).resolve().parents[2]
+    data = yaml.safe_load((project / "configs" / "demo" / "site.yaml").read_text(encoding="utf-8"))
+    del data["timetable"]
+    data["rooms"] = [room for room in data["rooms"] if room["id"] == ROOM]
+    for camera, clip in zip(data["rooms"][0]["cameras"], cut_media, strict=False):
+        camera["source"] = clip.as_uri()
+    data["recording"] = {"segment_s": 4}
+    site = tmp_path / "site.yaml"
+    site.write_text(yaml.safe_dump(data, allow_unicode=True), encoding="utf-8")
+    station = open_station(load_site(site))
+    window = record_now(station, ROOM, ["front-left"], 9, kind="manual", title="cut")
+    assert verify_archive(station).outcome == "intact"
+    with station.sessions() as session:
+        rows = session.query(Segment).order_by(Segment.number).all()
+    assert all(row.fragments > 1 and len(row.fragments_root) == 64 for row in rows)
+    inside = [row for row in rows if window.starts_at <= row.starts_at and row.ends_at <= window.ends_at]
+    longest = max(inside, key=lambda row: row.ends_at - row.starts_at)
+    begins, ends = (longest.starts_at + timedelta(seconds=after) for after in (1.1, 1.9))
+    bag = tmp_path / "bag"
+    command = [sys.executable, "-m", "kaozheng_service", "export", "-c", str(site), "--room", ROOM, "--cut"]
+    command += ["--from", begins.isoformat(), "--to", ends.isoformat(), "--camera", "front-left"]
+    command += ["--reason", "座位17", "--out", str(bag), "--json"]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert json.loads(done.stdout)["parts"] == 1
+    assert judged(bag) == set()
+    part = part_of(bag, "front-left", longest.number)
+    assert part.stat().st_size < longest.bytes
+    assert 0.8 * 25 <= len(decoded(part)) <= 1.8 * 25 + 1
+    assert window.id in part.as_posix()
 
 
 def test_the_archive_is_held_against_the_roots(
