@@ -221,6 +221,10 @@ def export(
     out: Annotated[Path, typer.Option(help="folder to make")] = ...,  # type: ignore[assignment]
     camera: Annotated[list[str] | None, typer.Option(help="only these cameras; all when left out")] = None,
     seat: Annotated[str | None, typer.Option(help="the seat that it is about, for the record")] = None,
+    cut: Annotated[
+        bool,
+        typer.Option("--cut", help="of the first and last files only what the range needs; it proves itself"),
+    ] = False,
     by: Annotated[
         str | None, typer.Option(help="who exports, for the record; this account when left out")
     ] = None,
@@ -267,6 +271,7 @@ def export(
         reason=reason,
         seat=seat,
         by=by or operator(),
+        cut=cut,
     )
     extras = Extras(mask_others=mask_others, together=together, masked_out=masked_out)
     locked = bool(encrypt_to) or passphrase
@@ -283,14 +288,13 @@ def export(
             result = export_bag(station, request, out, progress, extras=extras)
     if as_json:
         _print_json(export_json(result))
-    elif locked:
-        typer.echo(
-            f"{result.path}: {result.segments} segments, encrypted; open it with: kaozheng decrypt {result.path}"
-        )
+        return
+    cut_to_range = f", {result.parts} of the files cut to the range" if result.parts else ""
+    made = f"{result.path}: {result.segments} segments{cut_to_range}"
+    if locked:
+        typer.echo(f"{made}, encrypted; open it with: kaozheng decrypt {result.path}")
     else:
-        typer.echo(
-            f"{result.path}: {result.segments} segments; check it anywhere with: python {result.path}/verify.py"
-        )
+        typer.echo(f"{made}; check it anywhere with: python {result.path}/verify.py")
         if masked_out is not None:
             typer.echo(f"{masked_out}: masked copies alone; watch them before you hand them over")
 

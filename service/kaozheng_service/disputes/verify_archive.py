@@ -14,8 +14,9 @@ from kaozheng_service.clock import now, to_text
 from kaozheng_service.database import BackfilledSegment, BackfilledTake, Gap, Healing, Segment, Take, Window
 from kaozheng_service.disputes.standalone.backfilled import check_healing
 from kaozheng_service.disputes.standalone.completeness import check_take, check_windows, is_backdated
-from kaozheng_service.disputes.standalone.files import Progress, hash_file
+from kaozheng_service.disputes.standalone.files import Progress
 from kaozheng_service.disputes.standalone.findings import Findings, Report
+from kaozheng_service.disputes.standalone.pieces import Pieces, hash_pieces
 from kaozheng_service.disputes.standalone.records import Record, parse_record
 from kaozheng_service.evidence.merkle import GrowingTree
 from kaozheng_service.evidence.note import Checkpoint, open_checkpoint, verifier_key
@@ -265,8 +266,11 @@ class _Check:
         file = self.station.archive / path
         try:
             size = file.stat().st_size
-            if hash_file(file) != record["sha256"]:
+            pieces = hash_pieces(file)
+            if pieces.sha256 != record["sha256"]:
                 self.found.add("changed", path)
+            elif not _has_pieces(record, pieces):
+                self.found.add("fragments_root", path)
         except FileNotFoundError:
             self.found.add("missing", path)
             return
@@ -277,6 +281,12 @@ class _Check:
         self.done += size
         if self.progress is not None:
             self.progress(self.done, max(self.total, self.done))
+
+
+def _has_pieces(record: Record, pieces: Pieces) -> bool:
+    """Whether a file's pieces are what its record says; one of before there were roots says nothing."""
+    signed = record.body.get("fragments"), record.body.get("fragments_root")
+    return signed in ((len(pieces.leaves), pieces.root), (None, None))
 
 
 def _agree(record: Record, row: Row) -> bool:

@@ -7,7 +7,18 @@ import functools
 from importlib.resources import files
 
 PACKAGE = "kaozheng_service.disputes.standalone"
-PARTS = ("findings", "files", "signature", "records", "completeness", "backfilled", "verify")
+PARTS = (
+    "findings",
+    "files",
+    "signature",
+    "records",
+    "completeness",
+    "pieces",
+    "moments",
+    "parts",
+    "backfilled",
+    "verify",
+)
 
 
 @functools.cache

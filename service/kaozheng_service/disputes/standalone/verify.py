@@ -36,6 +36,7 @@ from kaozheng_service.disputes.standalone.findings import (
     Findings,
     Report,
 )
+from kaozheng_service.disputes.standalone.parts import check_parts
 from kaozheng_service.disputes.standalone.records import Record, read_records
 from kaozheng_service.disputes.standalone.signature import check_signature, read_key
 
@@ -59,7 +60,9 @@ def check_bag(folder: Path, trusted_key: str | None = None, progress: Progress |
     head = check_signature(folder, expected, found)
     records = read_records(folder, head, found) if head is not None else []
     claim = check_claim(records, hashes, found) if head is not None else None
+    parts = 0
     if claim is not None:
+        parts = check_parts(folder, records, claim, hashes, found)
         check_backfilled(records, found)
         _check_bag_info(folder, claim, found)
     check_manifests(folder, hashes, found)
@@ -72,6 +75,7 @@ def check_bag(folder: Path, trusted_key: str | None = None, progress: Progress |
         files=len(hashes),
         bytes=size,
         segments=sum(path.startswith(RECORDED) for path in hashes),
+        parts=parts,
         backfilled=sum(path.startswith(BACKFILLED) for path in hashes),
         records=len(records),
         log=head.log if head is not None else "",
@@ -95,6 +99,8 @@ def report_words(report: Report) -> str:
     lines.append(
         f"片段 segments: {report.segments}    文件 files: {report.files}, {report.bytes / 1e6:.1f} MB"
     )
+    if report.parts:
+        lines.append(f"其中只截取一部分的片段 segments cut to the range: {report.parts}")
     lines.append(f"签名记录 signed records: {report.records}    日志 log: {report.log}, {report.log_size}")
     for gap in report.gaps:
         lines.append(f"缺口 gap: {gap['camera']} {gap['starts_at']} – {gap['ends_at']} {gap['cause']}")
