@@ -22,6 +22,7 @@ from kaozheng_service.database import (
     Take,
     Window,
 )
+from kaozheng_service.disputes.standalone.pieces import hash_pieces
 from kaozheng_service.evidence.records import (
     BackfillClosed,
     BackfillOpened,
@@ -34,6 +35,7 @@ from kaozheng_service.evidence.records import (
     WindowClosed,
     WindowExpected,
 )
+from kaozheng_service.recording.media import read_facts
 from kaozheng_service.station import Station, open_station
 from sqlalchemy import select
 
@@ -42,8 +44,13 @@ FRAMES = 50
 DEMO_SITE = Path(__file__).resolve().parents[1] / "configs" / "demo" / "site.yaml"
 
 
-def make_segments(folder: Path, count: int, *, encoder: str = "libx264", size: str = "640x360") -> list[Path]:
-    """``count`` files of 2 s, fragmented MP4 with running timestamps, as a recorder leaves them."""
+def make_segments(
+    folder: Path, count: int, *, encoder: str = "libx264", size: str = "640x360", group: int = 50
+) -> list[Path]:
+    """``count`` files of 2 s, fragmented MP4 with running timestamps, as a recorder leaves them.
+
+    ``group`` is how many pictures there are from a keyframe to the next, each group a fragment.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     options = {
         "libx264": ["-preset", "ultrafast"],
@@ -65,9 +72,9 @@ def make_segments(folder: Path, count: int, *, encoder: str = "libx264", size: s
         encoder,
         *options[encoder],
         "-g",
-        "50",
+        str(group),
         "-keyint_min",
-        "50",
+        str(group),
     ]
     command += ["-sc_threshold", "0", "-pix_fmt", "yuv420p", "-f", "segment", "-segment_time", str(SEGMENT_S)]
     command += ["-segment_start_number", "1", "-segment_format", "mp4", "-segment_format_options"]
@@ -161,8 +168,12 @@ class SmallArchive:
         media: list[Path] | None = None,
         codec: str = "h264",
         without: tuple[int, ...] = (),
+        unknown: tuple[str, ...] = (),
     ) -> str:
-        """Record ``segments`` files from ``opened_at`` on; ``segment_s`` stretches their rows, not the media."""
+        """Record ``segments`` files from ``opened_at`` on; ``segment_s`` stretches their rows, not the media.
+
+        ``unknown`` are fields that are null, as in older records.
+        """
         files = media or self.media
         take_id = f"{window_id}/{camera}/take-{number:04d}"
         with self.station.sessions.begin() as session:
@@ -195,6 +206,8 @@ class SmallArchive:
                 path = place / f"seg-{index + 1:05d}.mp4"
                 shutil.copyfile(files[index % len(files)], path)
                 digest = hashlib.sha256(path.read_bytes()).hexdigest()
+                pieces, media = hash_pieces(path), read_facts(path)
+                assert media is not None
                 begins = opened_at + timedelta(seconds=index * segment_s)
                 facts = {
                     "path": f"{folder}/{path.name}",
@@ -212,9 +225,11 @@ class SmallArchive:
                     "boot_s": None,
                     "clock": "synchronised",
                     "clock_error_s": 0.01,
-                    "first_pts_s": index * segment_s,
-                    "last_pts_s": (index + 1) * segment_s - 0.04,
-                }
+                    "first_pts_s": round(media.first_pts_s, 6),
+                    "last_pts_s": round(media.last_pts_s, 6),
+                    "fragments": len(pieces.leaves),
+                    "fragments_root": pieces.root,
+                } | dict.fromkeys(unknown)
                 record = SegmentRecorded(
                     at=facts["ends_at"],
                     number=index + 1,
@@ -365,6 +380,8 @@ class SmallArchive:
             for index in range(segments):
                 path = place / f"seg-{index + 1:05d}.mp4"
                 shutil.copyfile(self.media[index % len(self.media)], path)
+                pieces, media = hash_pieces(path), read_facts(path)
+                assert media is not None
                 begins = from_at + timedelta(seconds=index * SEGMENT_S)
                 ends = begins + timedelta(seconds=SEGMENT_S)
                 inside = max((min(ends, gap.ends_at) - max(begins, gap.starts_at)).total_seconds(), 0.0)
@@ -377,6 +394,9 @@ class SmallArchive:
                     "ends_at": ends,
                     "frames": FRAMES,
                     "overlapping_s": SEGMENT_S - inside,
+                    "first_pts_s": round(media.first_pts_s, 6),
+                    "fragments": len(pieces.leaves),
+                    "fragments_root": pieces.root,
                 }
                 leaf = self.station.log.append(BackfillSegment(at=at, previous=previous, **names, **facts))
                 previous = facts["sha256"]

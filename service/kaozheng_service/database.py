@@ -144,7 +144,8 @@ class Segment(Base):
     another process wrote it before the machine was restarted. ``clock`` is synchronised, unsynchronised or unknown,
     with the kernel's ``clock_error_s``. ``first_pts_s`` and ``last_pts_s`` are the stream's own time stamps.
     Rows of version 0.1.0 have none of these. ``copied_at`` is when it was on the second disk, None where it is not;
-    ``deleted_leaf`` the record that its file was deleted when its time was over.
+    ``deleted_leaf`` the record that its file was deleted when its time was over. ``fragments`` counts the file's
+    pieces and ``fragments_root`` is the tree hash over them; older rows have neither.
     """
 
     __tablename__ = "segments"
@@ -176,6 +177,8 @@ class Segment(Base):
     clock_error_s: Mapped[float | None]
     first_pts_s: Mapped[float | None]
     last_pts_s: Mapped[float | None]
+    fragments: Mapped[int | None]
+    fragments_root: Mapped[str | None]
     leaf: Mapped[int | None] = mapped_column(index=True)
     copied_at: Mapped[datetime | None]
     deleted_leaf: Mapped[int | None]
@@ -261,7 +264,10 @@ class BackfilledTake(Base):
 
 
 class BackfilledSegment(Base):
-    """One file of a backfilled take; ``overlapping_s`` of it lie beyond the gap, where there may be footage already."""
+    """One file of a backfilled take; ``overlapping_s`` of it lie beyond the gap, where there may be footage already.
+
+    ``first_pts_s``, ``fragments`` and ``fragments_root`` as of :class:`Segment`.
+    """
 
     __tablename__ = "backfilled_segments"
     __table_args__ = (UniqueConstraint("take_id", "number"),)
@@ -281,6 +287,9 @@ class BackfilledSegment(Base):
     width: Mapped[int]
     height: Mapped[int]
     overlapping_s: Mapped[float]
+    first_pts_s: Mapped[float | None]
+    fragments: Mapped[int | None]
+    fragments_root: Mapped[str | None]
     leaf: Mapped[int | None] = mapped_column(index=True)
     deleted_leaf: Mapped[int | None]
 

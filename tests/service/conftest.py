@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import shutil
 import sys
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -15,6 +16,13 @@ from kaozheng_service.disputes.export import ExportRequest, export_bag
 from kaozheng_service.station import Station
 
 ROOM = "9-101"
+
+# Tests of cut exports share more than fixtures; they are no package, so the module is put where they find it.
+_SPEC = importlib.util.spec_from_file_location("cut_bag", Path(__file__).parents[1] / "cut_bag.py")
+assert _SPEC is not None
+assert _SPEC.loader is not None
+cut_bag = sys.modules["cut_bag"] = importlib.util.module_from_spec(_SPEC)
+_SPEC.loader.exec_module(cut_bag)
 
 
 @dataclass(frozen=True)
@@ -81,3 +89,28 @@ def rehearsed_exams() -> ModuleType:
     module = sys.modules["rehearsed_exam"] = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module
+
+
+@pytest.fixture(scope="session")
+def cut_media(small_archives: ModuleType, tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
+    media: list[Path] = small_archives.make_segments(
+        tmp_path_factory.mktemp("grouped"), 5, group=cut_bag.GROUP
+    )
+    return media
+
+
+@pytest.fixture(scope="session")
+def pristine_cut(small_archives: ModuleType, cut_media: list[Path], tmp_path_factory: Any) -> Any:
+    folder = tmp_path_factory.mktemp("cut")
+    archive = small_archives.SmallArchive.make(folder, cut_media)
+    whole = cut_bag.Cut(archive, cut_bag.record(archive, cut_media), folder / "bag")
+    whole.export(3.1, 7.3, whole.bag)
+    return whole
+
+
+@pytest.fixture
+def cut(pristine_cut: Any, tmp_path: Path) -> Any:
+    """With a copy of the bag, to be tampered with."""
+    return cut_bag.Cut(
+        pristine_cut.archive, pristine_cut.begins, Path(shutil.copytree(pristine_cut.bag, tmp_path / "bag"))
+    )

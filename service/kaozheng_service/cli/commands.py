@@ -210,6 +210,10 @@ def export(
     out: Annotated[Path, typer.Option(help="folder to make")] = ...,  # type: ignore[assignment]
     camera: Annotated[list[str] | None, typer.Option(help="only these cameras; all when left out")] = None,
     seat: Annotated[str | None, typer.Option(help="the seat that it is about, for the record")] = None,
+    cut: Annotated[
+        bool,
+        typer.Option("--cut", help="of the first and last files only what the range needs; it proves itself"),
+    ] = False,
     by: Annotated[
         str | None, typer.Option(help="who exports, for the record; this account when left out")
     ] = None,
@@ -264,6 +268,7 @@ def export(
         reason=reason,
         seat=seat,
         by=by or operator(),
+        cut=cut,
     )
     if (case is None) != (account is None):
         raise UserError("--case 与 --as 须一起写明 · --case and --as go together")
@@ -289,14 +294,13 @@ def export(
             result = export_for_case(station, case, acting(station, account), request, export_it)
     if as_json:
         _print_json(export_json(result))
-    elif locked:
-        typer.echo(
-            f"{result.path}: {result.segments} segments, encrypted; open it with: kaozheng decrypt {result.path}"
-        )
+        return
+    cut_to_range = f", {result.parts} of the files cut to the range" if result.parts else ""
+    made = f"{result.path}: {result.segments} segments{cut_to_range}"
+    if locked:
+        typer.echo(f"{made}, encrypted; open it with: kaozheng decrypt {result.path}")
     else:
-        typer.echo(
-            f"{result.path}: {result.segments} segments; check it anywhere with: python {result.path}/verify.py"
-        )
+        typer.echo(f"{made}; check it anywhere with: python {result.path}/verify.py")
         if masked_out is not None:
             typer.echo(f"{masked_out}: masked copies alone; watch them before you hand them over")
 

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from datetime import datetime
 
 from kaozheng_service.clock import from_text
+from kaozheng_service.disputes.cutting import Original
 from kaozheng_service.disputes.report import Claim
 from kaozheng_service.disputes.selection import Selection
 from kaozheng_service.disputes.standalone.records import Record
@@ -25,14 +26,15 @@ class Hold:
     leaf: int | None
 
 
-def custody(claim: Claim, selection: Selection) -> list[Hold]:
+def custody(claim: Claim, selection: Selection, originals: Collection[Original]) -> list[Hold]:
     """The steps in the log's order, the export last. Of backfilled footage it begins when it was fetched."""
     steps = [
         Hold(from_text(record["at"]), _TOLD[record.kind](record), _who(record), record.index)
         for record in selection.records
         if record.kind in _TOLD
     ]
-    many = f"{len(selection.originals)}个原始片段"
+    many, parts = f"{len(originals)}个原始片段", sum(bool(one.leaves) for one in originals)
+    many += f"（其中{parts}个只截取所求部分）" if parts else ""
     return [
         *steps,
         Hold(

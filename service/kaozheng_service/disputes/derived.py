@@ -6,11 +6,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from kaozheng_service.disputes.cutting import cut_lengths
 from kaozheng_service.disputes.mask import mask_others
 from kaozheng_service.disputes.masked import LABEL, masked_copy
 from kaozheng_service.disputes.report import Claim, ViewingCopy
 from kaozheng_service.disputes.selection import Selection
-from kaozheng_service.disputes.standalone.completeness import segment_path
 from kaozheng_service.disputes.subtitles import Piece, Placed, add_track, place, subtitles
 from kaozheng_service.disputes.together import Strand, axis, together
 from kaozheng_service.errors import ServiceError
@@ -81,7 +81,7 @@ def made_files(copies: Sequence[ViewingCopy]) -> list[str]:
 def _with_subtitles(
     station: Station, selection: Selection, copy: ViewingCopy, draft: Path
 ) -> tuple[ViewingCopy, list[Placed]]:
-    pieces = [Piece(draft / segment_path(record), record.span) for record in copy.records]
+    pieces = [Piece(draft / one.path, one.span) for one in copy.originals]
     gaps = [] if copy.source else selection.of_kind("gap", copy.camera)
     try:
         placed = place(draft / copy.path, pieces, gaps)
@@ -103,11 +103,14 @@ def _write_subtitles(station: Station, path: str, placed: Sequence[Placed], draf
 def _masked(station: Station, claim: Claim, copies: Sequence[ViewingCopy], draft: Path) -> list[ViewingCopy]:
     made = []
     for copy in copies:
-        files = [draft / segment_path(record) for record in copy.records]
+        files = [draft / one.path for one in copy.originals]
         mask = mask_others(station, claim.room_id, copy.camera, claim.seat, files)
         name = copy.path.replace("derived-viewing-copy-", "derived-masked-copy-")
         what = f"{copy.camera}　座位 / seat {claim.seat}"
-        masked_copy(files, draft / name, mask, title=f"{LABEL}: {copy.camera}, {claim.seat}", what=what)
+        title = f"{LABEL}: {copy.camera}, {claim.seat}"
+        masked_copy(
+            files, draft / name, mask, title=title, what=what, lengths_s=cut_lengths(copy.originals, draft)
+        )
         made.append(replace(copy, path=name, kind="masked", hidden=mask.seats))
     return made
 

@@ -19,6 +19,7 @@ from kaozheng_service.clock import now, to_text
 from kaozheng_service.disputes.anchored import anchored_sizes, copy_anchors
 from kaozheng_service.disputes.bag import seal_bag
 from kaozheng_service.disputes.byhand import BY_HAND, by_hand_text
+from kaozheng_service.disputes.cutting import Original, cut, cut_lengths, whole
 from kaozheng_service.disputes.derived import Extras, add_derived, made_files
 from kaozheng_service.disputes.masked_bag import masked_bag
 from kaozheng_service.disputes.playable import playable_copy
@@ -29,6 +30,8 @@ from kaozheng_service.disputes.standalone.anchors import CONSISTENCY
 from kaozheng_service.disputes.standalone.assemble import standalone_verifier
 from kaozheng_service.disputes.standalone.completeness import segment_path
 from kaozheng_service.disputes.standalone.files import hash_file
+from kaozheng_service.disputes.standalone.parts import FRAGMENTS
+from kaozheng_service.disputes.standalone.pieces import hash_pieces
 from kaozheng_service.disputes.standalone.records import RECORDS, Record
 from kaozheng_service.disputes.standalone.signature import CHECKPOINT, KEY
 from kaozheng_service.errors import ServiceError, UserError
@@ -50,6 +53,7 @@ class ExportRequest:
     """What is asked for, and ``by`` whom, for the record.
 
     Originals are never cut to the ``seat``: it is for the record, and what stays visible in masked copies.
+    ``cut`` leaves out what of the first and last segments lies beyond the range, by whole groups of pictures.
     """
 
     room_id: str
@@ -59,13 +63,15 @@ class ExportRequest:
     reason: str
     seat: str | None = None
     by: str = ""
+    cut: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class ExportResult:
     """``bytes`` are those of the originals; ``gaps`` counts what is missing in the range, with its signed cause.
 
-    ``segments`` were recorded; ``backfilled`` came afterwards from elsewhere, for gaps.
+    ``segments`` were recorded; ``backfilled`` came afterwards from elsewhere, for gaps. Of ``parts`` of them the bag
+    holds only what was asked for.
     """
 
     path: Path
@@ -76,6 +82,7 @@ class ExportResult:
     gaps: int
     viewing_copies: int
     backfilled: int
+    parts: int
 
 
 def export_bag(
@@ -115,8 +122,10 @@ def export_bag(
     _refuse_full_disk(out.parent, (3 + 2 * extras.masks + extras.together) * total + _SPARE_BYTES)
     draft = Path(tempfile.mkdtemp(prefix=f".{out.name}.", suffix=".part", dir=out.parent))
     try:
-        hashes = _copy_originals(station, selection, draft, progress, despite_damage=despite_damage)
-        result = _complete(station, request, selection, draft, hashes, extras)
+        placed, hashes = _copy_originals(
+            station, request, selection, draft, progress, despite_damage=despite_damage
+        )
+        result = _complete(station, request, selection, draft, placed, hashes, extras)
         draft.chmod(0o755)
         if out.exists():
             raise UserError(f"{out} appeared meanwhile; name another folder")
@@ -126,8 +135,17 @@ def export_bag(
         raise
     identity, leaf, copies = result
     gaps = [gap for gap in selection.of_kind("gap") if gap.meets(span)]
-    counts = len(selection.footage), total, len(gaps), copies, len(selection.backfilled)
-    return ExportResult(out, identity, leaf, *counts)
+    return ExportResult(
+        path=out,
+        id=identity,
+        leaf=leaf,
+        segments=len(selection.footage),
+        bytes=sum(one.size for one in placed.values()),
+        gaps=len(gaps),
+        viewing_copies=copies,
+        backfilled=len(selection.backfilled),
+        parts=sum(bool(one.leaves) for one in placed.values()),
+    )
 
 
 def export_json(result: ExportResult) -> dict[str, Any]:
@@ -161,32 +179,60 @@ def _refuse_full_disk(folder: Path, needed: int) -> None:
 
 
 def _copy_originals(
-    station: Station, selection: Selection, draft: Path, progress: Progress | None, *, despite_damage: bool
-) -> dict[str, str]:
-    """Copy byte by byte, hashing what is read; returns SHA-256 by path in the bag."""
+    station: Station,
+    request: ExportRequest,
+    selection: Selection,
+    draft: Path,
+    progress: Progress | None,
+    *,
+    despite_damage: bool,
+) -> tuple[dict[int, Original], dict[str, str]]:
+    """Copy byte by byte, hashing what is read: where each lies, by its record's index, and SHA-256 by path in the bag.
+
+    What cannot be handed over has its place too, and no hash.
+    """
     total = sum(footage.bytes for footage in selection.originals)
+    placed = {footage.record.index: whole(footage.record, footage.bytes) for footage in selection.originals}
     hashes: dict[str, str] = {}
     done = 0
     for footage in selection.originals:
-        name = segment_path(footage.record)
-        target = draft / name
-        target.parent.mkdir(parents=True, exist_ok=True)
-        digest = hashlib.sha256()
+        original, record = station.archive / footage.path, footage.record
         try:
-            with (station.archive / footage.path).open("rb") as original, target.open("xb") as copy:
-                while chunk := original.read(_CHUNK):
-                    digest.update(chunk)
-                    copy.write(chunk)
-                    done += len(chunk)
-                    if progress is not None:
-                        progress(done, total)
+            part = _cut_to_range(original, record, request, draft)
+            if part is not None:
+                placed[record.index], hashes[part[0].path] = part
+            else:
+                digest = hashes[segment_path(record)] = _copy(original, draft / segment_path(record))
+                if digest != record["sha256"]:
+                    what = "is not as it was signed when recorded"
+                    _refuse_damage(footage, what, despite_damage=despite_damage)
         except FileNotFoundError:
             _refuse_damage(footage, "is missing in the archive", despite_damage=despite_damage)
             continue
-        hashes[name] = digest.hexdigest()
-        if hashes[name] != footage.record["sha256"]:
-            _refuse_damage(footage, "is not as it was signed when recorded", despite_damage=despite_damage)
-    return hashes
+        done += footage.bytes
+        if progress is not None:
+            progress(done, total)
+    return placed, hashes
+
+
+def _cut_to_range(
+    original: Path, record: Record, request: ExportRequest, draft: Path
+) -> tuple[Original, str] | None:
+    span = (request.starts_at, request.ends_at)
+    if not request.cut or (span[0] <= record.span[0] and record.span[1] <= span[1]):
+        return None
+    pieces = hash_pieces(original)
+    return cut(original, pieces, record, span, draft) if pieces.sha256 == record["sha256"] else None
+
+
+def _copy(original: Path, target: Path) -> str:
+    digest = hashlib.sha256()
+    target.parent.mkdir(parents=True, exist_ok=True)
+    with original.open("rb") as source, target.open("xb") as copy:
+        while chunk := source.read(_CHUNK):
+            digest.update(chunk)
+            copy.write(chunk)
+    return digest.hexdigest()
 
 
 def _refuse_damage(footage: Footage, what: str, *, despite_damage: bool) -> None:
@@ -202,6 +248,7 @@ def _complete(
     request: ExportRequest,
     selection: Selection,
     draft: Path,
+    placed: dict[int, Original],
     hashes: dict[str, str],
     extras: Extras,
 ) -> tuple[str, int, int]:
@@ -212,21 +259,24 @@ def _complete(
     span = (request.starts_at, request.ends_at)
     seat, reason = (request.seat or "").strip(), request.reason.strip()
     claim = Claim(identity, at, request.room_id, request.camera_ids, span, seat, reason, request.by)
-    plain = _make_viewing_copies(station, selection, draft, hashes)
+    plain = _make_viewing_copies(station, selection, draft, placed, hashes)
     copies = add_derived(station, claim, selection, plain, draft, extras)
-    signed = {segment_path(part.record): part.record["sha256"] for part in selection.originals}
+    parts = [one for one in placed.values() if one.leaves]
+    signed = {one.path: one.record["sha256"] for one in placed.values() if not one.leaves}
     damaged = {path for path, digest in signed.items() if hashes.get(path) != digest}
     texts = {
         KEY: public_pem(station.log.public_key),
-        "data/report.html": report_html(station, claim, selection, copies, damaged),
-        "README.txt": readme_text(station, claim, backfilled=bool(selection.backfilled)),
+        "data/report.html": report_html(station, claim, selection, placed, copies, damaged),
+        "README.txt": readme_text(station, claim, backfilled=bool(selection.backfilled), parts=bool(parts)),
         "verify.py": standalone_verifier(),
     }
+    if parts:
+        texts[FRAGMENTS] = "".join(_fragments_line(one) for one in parts)
     made = [REPORT_PDF, *made_files(copies)]
-    texts[BY_HAND] = by_hand_text(station, claim, selection.originals, [*texts, *made])
+    texts[BY_HAND] = by_hand_text(station, claim, list(placed.values()), [*texts, *made])
     for name, text in texts.items():
         _write(draft / name, text)
-    report_pdf(station, claim, selection, copies, damaged, draft / REPORT_PDF)
+    report_pdf(station, claim, selection, placed, copies, damaged, draft / REPORT_PDF)
     hashes |= {name: hash_file(draft / name) for name in (*texts, *made)}
     hashes |= copy_anchors(station, selection, draft)
     record = Exported(
@@ -257,31 +307,41 @@ def _complete(
     return identity, leaf, sum(not copy.failure for copy in copies)
 
 
+def _fragments_line(part: Original) -> str:
+    leaves = [leaf.hex() for leaf in part.leaves]
+    return json.dumps({"index": part.record.index, "leaves": leaves}) + "\n"
+
+
 def _make_viewing_copies(
-    station: Station, selection: Selection, draft: Path, hashes: dict[str, str]
+    station: Station,
+    selection: Selection,
+    draft: Path,
+    placed: dict[int, Original],
+    hashes: dict[str, str],
 ) -> list[ViewingCopy]:
     """One copy for each unbroken run of a camera: a copy that runs on over a gap would hide it."""
     copies: list[ViewingCopy] = []
     zone = station.site.zone
     openings = {record["take"]: record for record in selection.of_kind("backfill.opened")}
     for kind, part in (("", selection.footage), ("-backfilled", selection.backfilled)):
-        there = [footage for footage in part if segment_path(footage.record) in hashes]
+        there = [footage for footage in part if placed[footage.record.index].path in hashes]
         for camera, members in groupby(there, key=lambda footage: footage.record.camera):
             runs = _runs([footage.record for footage in members])
-            for number, run in enumerate(runs, 1):
+            for number, records in enumerate(runs, 1):
+                run = [placed[record.index] for record in records]
                 suffix = f"-{number}" if len(runs) > 1 else ""
                 name = f"data/viewing/derived-viewing-copy-{camera}{kind}{suffix}.mp4"
                 begins = run[0].span[0].astimezone(zone)
-                source = openings[run[0]["take"]]["source"] if kind else ""
+                source = openings[records[0]["take"]]["source"] if kind else ""
                 title = f"{VIEWING_TITLE}: {camera} {begins:%Y-%m-%d %H:%M:%S}"
                 title += f" 补录，来自 / backfilled from {source}" if source else ""
                 target = draft / name
                 target.parent.mkdir(parents=True, exist_ok=True)
                 failure = ""
                 try:
-                    playable_copy(
-                        [draft / segment_path(record) for record in run], target, encode=False, title=title
-                    )
+                    files = [draft / one.path for one in run]
+                    lengths_s = cut_lengths(run, draft)
+                    playable_copy(files, target, encode=False, title=title, lengths_s=lengths_s)
                 except ServiceError as error:
                     # The originals are what counts; a copy that cannot be made must not hold them back.
                     failure = str(error)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import av
@@ -25,12 +25,21 @@ _INSIDE_PX = 8
 _BLACKEST = 24
 
 
-def masked_copy(files: Sequence[Path], target: Path, mask: Mask, *, title: str, what: str) -> None:
+def masked_copy(
+    files: Sequence[Path],
+    target: Path,
+    mask: Mask,
+    *,
+    title: str,
+    what: str,
+    lengths_s: Mapping[Path, float] | None = None,
+) -> None:
     """Write ``target``, an MP4 of ``files`` with everything hidden that ``mask`` hides, and look whether it is.
 
     Parameters
     ----------
     what : camera and seat, for the strip below the picture
+    lengths_s : as of ``playable_copy``
 
     Raises
     ------
@@ -40,7 +49,7 @@ def masked_copy(files: Sequence[Path], target: Path, mask: Mask, *, title: str, 
     try:
         with (
             tempfile.TemporaryDirectory(prefix="kaozheng-mask-") as folder,
-            parts_list(target, files) as parts,
+            parts_list(target, files, lengths_s or {}) as parts,
         ):
             cover, label = Path(folder, "mask.png"), Path(folder, "label.png")
             picture = np.zeros((height, width, 4), np.uint8)

@@ -1,20 +1,32 @@
-"""One video for watching, made of whole files of a take. Never evidence: the originals are."""
+"""One video for watching, made of files of a take. Never evidence: the originals are."""
 
 from __future__ import annotations
 
 import contextlib
 import subprocess
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from kaozheng_service.errors import ServiceError
 from kaozheng_service.ffmpeg import viewing_copy_command
 
 
-def playable_copy(files: list[Path], target: Path, *, encode: bool, title: str = "") -> None:
-    """Write ``target``, an MP4 of whole files of one take in order. ServiceError with the reason if it cannot be."""
-    with parts_list(target, files) as parts:
+def playable_copy(
+    files: Sequence[Path],
+    target: Path,
+    *,
+    encode: bool,
+    title: str = "",
+    lengths_s: Mapping[Path, float] | None = None,
+) -> None:
+    """Write ``target``, an MP4 of files of one take in order. ServiceError with the reason if it cannot be.
+
+    Parameters
+    ----------
+    lengths_s : of files that do not begin at zero; ffmpeg takes where they end for how long they are
+    """
+    with parts_list(target, files, lengths_s or {}) as parts:
         command = viewing_copy_command(parts, target, encode=encode, title=title)
         run = subprocess.run(
             command, stdin=subprocess.DEVNULL, capture_output=True, text=True, errors="replace"
@@ -28,11 +40,13 @@ def playable_copy(files: list[Path], target: Path, *, encode: bool, title: str =
 
 
 @contextlib.contextmanager
-def parts_list(target: Path, files: Sequence[Path]) -> Iterator[Path]:
+def parts_list(target: Path, files: Sequence[Path], lengths_s: Mapping[Path, float]) -> Iterator[Path]:
     """ffmpeg's concat script naming the files; quotes in a path are closed, escaped and opened again."""
     with tempfile.NamedTemporaryFile("w", suffix=".part", dir=target.parent, encoding="utf-8") as script:
         for file in files:
             quoted = str(file.resolve()).replace("'", "'\\''")
             script.write(f"file '{quoted}'\n")
+            if file in lengths_s:
+                script.write(f"duration {lengths_s[file]:.6f}\n")
         script.flush()
         yield Path(script.name)

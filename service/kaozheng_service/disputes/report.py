@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, tzinfo
 from itertools import groupby
@@ -10,10 +10,10 @@ from pathlib import Path
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined, select_autoescape
 
+from kaozheng_service.disputes.cutting import Original
 from kaozheng_service.disputes.report_timeline import camera_lines, lines_svg, trusted_selection
 from kaozheng_service.disputes.selection import Selection
-from kaozheng_service.disputes.standalone.completeness import segment_path
-from kaozheng_service.disputes.standalone.records import Record, Span
+from kaozheng_service.disputes.standalone.records import Span
 from kaozheng_service.evidence.note import verifier_key
 from kaozheng_service.station import Station
 from kaozheng_service.wording import gap_cause_name
@@ -37,7 +37,7 @@ class Claim:
 class ViewingCopy:
     """A derived copy at ``path`` in the bag; ``failure`` is why there is none, ``source`` where it came from later.
 
-    ``records`` are of the originals it is made of; ``kind`` is "", ``masked`` or ``together``. ``subtitles`` is their
+    ``originals`` it is made of; ``kind`` is "", ``masked`` or ``together``. ``subtitles`` is their
     path, ``untimed`` why there are none. ``hidden`` are the seats that a masked copy hides.
     """
 
@@ -47,7 +47,7 @@ class ViewingCopy:
     ends_at: datetime
     failure: str
     source: str = ""
-    records: tuple[Record, ...] = ()
+    originals: tuple[Original, ...] = ()
     kind: str = ""
     subtitles: str = ""
     untimed: str = ""
@@ -55,12 +55,18 @@ class ViewingCopy:
 
 
 def report_html(
-    station: Station, claim: Claim, selection: Selection, copies: Sequence[ViewingCopy], damaged: set[str]
+    station: Station,
+    claim: Claim,
+    selection: Selection,
+    placed: Mapping[int, Original],
+    copies: Sequence[ViewingCopy],
+    damaged: set[str],
 ) -> str:
     """The report as one HTML file without scripts or outside parts.
 
     Parameters
     ----------
+    placed : where each original lies in the bag, by its record's index
     damaged : paths in the bag whose original is missing or not as it was signed
     """
     zone = station.site.zone
@@ -91,10 +97,11 @@ def report_html(
             given_up={record["gap"]: record for record in selection.of_kind("backfill.given_up")},
             copies=copies,
             damaged=damaged,
-            segment_path=segment_path,
+            placed=placed,
+            parts=sum(bool(one.leaves) for one in placed.values()),
             key=verifier_key(station.log.origin, station.log.public_key),
             seconds=(claim.span[1] - claim.span[0]).total_seconds(),
-            bytes=sum(part.bytes for part in whole.footage),
+            bytes=sum(placed[part.record.index].size for part in whole.footage),
             count=len(whole.footage),
         )
     )
@@ -109,13 +116,13 @@ def healed_seconds(selection: Selection) -> dict[int, float]:
     return seconds
 
 
-def readme_text(station: Station, claim: Claim, *, backfilled: bool) -> str:
-    """README.txt of the bag; ``backfilled`` where it holds footage that came afterwards."""
+def readme_text(station: Station, claim: Claim, *, backfilled: bool, parts: bool) -> str:
+    """README.txt of the bag; ``backfilled`` where some of it came afterwards, ``parts`` where some is cut."""
     key = verifier_key(station.log.origin, station.log.public_key)
     return (
         template_environment(station.site.zone)
         .get_template("README.txt")
-        .render(claim=claim, key=key, backfilled=backfilled)
+        .render(claim=claim, key=key, backfilled=backfilled, parts=parts)
     )
 
 

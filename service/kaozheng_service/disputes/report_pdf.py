@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 from kaozheng_service.disputes.custody import custody
+from kaozheng_service.disputes.cutting import Original
 from kaozheng_service.disputes.report import Claim, ViewingCopy, healed_seconds
 from kaozheng_service.disputes.report_timeline import camera_lines, lines_svg, trusted_selection
-from kaozheng_service.disputes.selection import Footage, Selection
-from kaozheng_service.disputes.standalone.completeness import segment_path
+from kaozheng_service.disputes.selection import Selection
 from kaozheng_service.disputes.standalone.records import Record
 from kaozheng_service.evidence.keys import fingerprint
 from kaozheng_service.evidence.note import parse_checkpoint, verifier_key
@@ -30,6 +30,7 @@ def report_pdf(
     station: Station,
     claim: Claim,
     selection: Selection,
+    placed: Mapping[int, Original],
     copies: Sequence[ViewingCopy],
     damaged: set[str],
     out: Path,
@@ -38,6 +39,7 @@ def report_pdf(
 
     Parameters
     ----------
+    placed : where each original lies in the bag, by its record's index
     damaged : paths in the bag whose original is missing or not as it was signed
     """
     checkpoint = station.log.checkpoint()
@@ -58,10 +60,11 @@ def report_pdf(
             for line in lines
         ],
         "gaps": _gaps(station, gaps, healed_seconds(selection)),
-        "files": [_file(station, part, damaged) for part in selection.originals],
+        "files": [_file(station, placed[part.record.index], damaged) for part in selection.originals],
         "count": len(selection.originals) - len(damaged),
-        "bytes": f"{sum(part.bytes for part in whole.originals) / 1e6:.2f} MB",
+        "bytes": f"{sum(placed[part.record.index].size for part in whole.originals) / 1e6:.2f} MB",
         "damaged": len(damaged),
+        "parts": sum(bool(one.leaves) for one in placed.values()),
         "copies": [
             {
                 "kind": _COPIES[copy.kind],
@@ -77,7 +80,7 @@ def report_pdf(
                 "who": _soft(step.who),
                 "leaf": "另签" if step.leaf is None else str(step.leaf),
             }
-            for step in custody(claim, selection)
+            for step in custody(claim, selection, placed.values())
         ],
         "key": verifier_key(station.log.origin, station.log.public_key),
         "log_size": parse_checkpoint(checkpoint).size,
@@ -130,17 +133,18 @@ def _gaps(station: Station, gaps: Sequence[Record], healed: dict[int, float]) ->
     ]
 
 
-def _file(station: Station, part: Footage, damaged: set[str]) -> dict[str, Any]:
-    record, path = part.record, segment_path(part.record)
+def _file(station: Station, one: Original, damaged: set[str]) -> dict[str, Any]:
+    record = one.record
     name = f"{record.camera}/{record['take'].rpartition('/')[2]}/{record['number']:05d}"
     digest = str(record["sha256"])
     return {
         "name": _soft(name),
-        "times": _precise(station, *record.span),
-        "bytes": f"{part.bytes:,}",
+        "times": _precise(station, *one.span),
+        "bytes": f"{one.size:,}",
         "digest": [digest[:32], digest[32:]],
         "leaf": str(record.index),
-        "damaged": path in damaged,
+        "damaged": one.path in damaged,
+        "part": one.words,
         "backfilled": record.kind == "backfill.segment",
     }
 

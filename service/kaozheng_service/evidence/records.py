@@ -77,6 +77,7 @@ class SegmentRecorded(Record):
     """``number`` counts from 1 in the take; ``previous`` is the sha256 of the segment before it, "" for the first.
 
     ``run`` to ``last_pts_s`` tell how it was dated, as the database's ``Segment`` says; None where that is not known.
+    ``fragments_root`` is the tree hash over the file's ``fragments`` pieces, by which a part of it proves itself.
     """
 
     kind: ClassVar[str] = "segment"
@@ -103,6 +104,8 @@ class SegmentRecorded(Record):
     clock_error_s: float | None
     first_pts_s: float | None
     last_pts_s: float | None
+    fragments: int | None = None
+    fragments_root: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -262,6 +265,9 @@ class BackfillSegment(Record):
     ends_at: datetime
     frames: int
     overlapping_s: float
+    first_pts_s: float | None = None
+    fragments: int | None = None
+    fragments_root: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

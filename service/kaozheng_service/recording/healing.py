@@ -17,6 +17,7 @@ from sqlalchemy.orm import Session
 
 from kaozheng_service.clock import now
 from kaozheng_service.database import Backfill, BackfilledSegment, BackfilledTake, Gap, Healing
+from kaozheng_service.disputes.standalone.pieces import hash_pieces
 from kaozheng_service.evidence.records import BackfillClosed, BackfillOpened, BackfillSegment, GapHealed
 from kaozheng_service.recording.causes import Cause, audio_cannot_be_copied, end_of_stream, failure_to_open
 from kaozheng_service.recording.child import Ended, boot_id
@@ -24,7 +25,7 @@ from kaozheng_service.recording.durable import rename_durably
 from kaozheng_service.recording.fetch import Fetch
 from kaozheng_service.recording.gaps import BETWEEN_TAKES_S, EDGE_S, Span, holes
 from kaozheng_service.recording.ledger import append_once
-from kaozheng_service.recording.media import MediaFacts, read_facts, sha256
+from kaozheng_service.recording.media import MediaFacts, read_facts
 from kaozheng_service.recording.segments import hole_between_s, numbered
 from kaozheng_service.recording.timing import rounded
 from kaozheng_service.station import Station
@@ -144,6 +145,7 @@ def _segment_rows(
         path = fetch.folder / f"seg-{number:05d}.mp4"
         begins = take.asked_from + timedelta(seconds=into_s[number])
         span = Span(rounded(begins), rounded(begins + timedelta(seconds=one.duration_s)))
+        pieces = hash_pieces(path)
         beyond = holes(span, [Span(gap.starts_at, gap.ends_at)])
         session.add(
             BackfilledSegment(
@@ -153,7 +155,9 @@ def _segment_rows(
                 number=number,
                 path=path.relative_to(station.archive).as_posix(),
                 bytes=path.stat().st_size,
-                sha256=sha256(path),
+                sha256=pieces.sha256,
+                fragments=len(pieces.leaves),
+                fragments_root=pieces.root,
                 starts_at=span.starts_at,
                 ends_at=span.ends_at,
                 frames=one.frames,
@@ -161,6 +165,7 @@ def _segment_rows(
                 width=one.width,
                 height=one.height,
                 overlapping_s=round(sum(part.seconds for part in beyond), 3),
+                first_pts_s=round(one.first_pts_s, 6),
             )
         )
     session.flush()
@@ -273,11 +278,14 @@ def _sign(
                 path=row.path,
                 bytes=row.bytes,
                 sha256=row.sha256,
+                fragments=row.fragments,
+                fragments_root=row.fragments_root,
                 previous=previous,
                 starts_at=row.starts_at,
                 ends_at=row.ends_at,
                 frames=row.frames,
                 overlapping_s=row.overlapping_s,
+                first_pts_s=row.first_pts_s,
                 **names,
             )
             row.leaf = append_once(station.log, segment, in_doubt=in_doubt)

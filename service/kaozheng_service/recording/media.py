@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from dataclasses import dataclass, replace
 from itertools import accumulate, groupby, pairwise
 from pathlib import Path
@@ -16,7 +15,6 @@ from kaozheng_service.recording.timing import HOLE_S
 
 # Slow cameras are judged by their own pace.
 HOLE_INTERVALS = 3.0
-_CHUNK = 1 << 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,11 +145,3 @@ def _released(steps: list[float], usual: float) -> list[float]:
         part = list(row)
         found += [usual] * len(part) if pressed and len(part) * usual >= HOLE_S else part
     return found
-
-
-def sha256(path: Path) -> str:
-    digest = hashlib.sha256()
-    with path.open("rb") as file:
-        while chunk := file.read(_CHUNK):
-            digest.update(chunk)
-    return digest.hexdigest()

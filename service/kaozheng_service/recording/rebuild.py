@@ -35,6 +35,7 @@ from kaozheng_service.station import Station
 
 Body = dict[str, Any]
 _DATED = ("run", "step_s", "boot", "boot_s", "clock", "clock_error_s", "first_pts_s", "last_pts_s")
+_PIECES = ("fragments", "fragments_root")
 
 
 def _window(station: Station, session: Session, body: Body, leaf: int) -> None:
@@ -111,7 +112,7 @@ def _take_copied(_station: Station, session: Session, body: Body, leaf: int) -> 
 
 
 def _segment(station: Station, session: Session, body: Body, leaf: int) -> None:
-    dated = {name: body.get(name) for name in _DATED}
+    dated = {name: body.get(name) for name in (*_DATED, *_PIECES)}
     session.add(Segment(**_file(station, body), **dated, leaf=leaf))
     if not body["previous"]:
         take = session.get_one(Take, body["take"])
@@ -210,7 +211,8 @@ def _backfill(station: Station, session: Session, body: Body, leaf: int) -> None
 
 
 def _backfill_segment(station: Station, session: Session, body: Body, leaf: int) -> None:
-    session.add(BackfilledSegment(**_file(station, body), overlapping_s=body["overlapping_s"], leaf=leaf))
+    known = {name: body.get(name) for name in ("overlapping_s", "first_pts_s", *_PIECES)}
+    session.add(BackfilledSegment(**_file(station, body), **known, leaf=leaf))
 
 
 def _backfill_closed(_station: Station, session: Session, body: Body, leaf: int) -> None:

@@ -17,6 +17,7 @@ from sqlalchemy.orm import Session
 
 from kaozheng_service.clock import now
 from kaozheng_service.database import Gap, Segment, Take, Window
+from kaozheng_service.disputes.standalone.pieces import hash_pieces
 from kaozheng_service.evidence.records import SegmentRecorded
 from kaozheng_service.ffmpeg import SEGMENT_LIST
 from kaozheng_service.machine_clock import clock_offset_s, clock_state
@@ -25,7 +26,7 @@ from kaozheng_service.recording.child import boot_id
 from kaozheng_service.recording.durable import rename_durably
 from kaozheng_service.recording.gaps import gap_row, log_gaps
 from kaozheng_service.recording.ledger import append_once
-from kaozheng_service.recording.media import MediaFacts, read_facts, sha256
+from kaozheng_service.recording.media import MediaFacts, read_facts
 from kaozheng_service.recording.timing import HOLE_S, ArrivalClock, segment_span
 from kaozheng_service.station import Station
 
@@ -103,7 +104,7 @@ def _add(
     same_boot: bool,
 ) -> Segment:
     found = path.stat()
-    digest = sha256(path)
+    pieces = hash_pieces(path)
     # Seen growing since our clock was set, so dated by the clock as it is now.
     redated = number in clock.seen() and abs(clock_step_s) >= HOLE_S
     # A file that the next one followed was last written when its last frame was over; one cut off, whenever.
@@ -145,7 +146,9 @@ def _add(
             number=number,
             path=f"{take.folder}/{path.name}",
             bytes=found.st_size,
-            sha256=digest,
+            sha256=pieces.sha256,
+            fragments=len(pieces.leaves),
+            fragments_root=pieces.root,
             starts_at=starts_at,
             ends_at=ends_at,
             frames=facts.frames,
@@ -267,6 +270,8 @@ def _record(take: Take, row: Segment, previous: str) -> SegmentRecorded:
         path=row.path,
         bytes=row.bytes,
         sha256=row.sha256,
+        fragments=row.fragments,
+        fragments_root=row.fragments_root,
         previous=previous,
         starts_at=row.starts_at,
         ends_at=row.ends_at,

@@ -236,6 +236,9 @@ class _Check:
             footage = one.footage
             if footage.window in self.windows:
                 self.windows[footage.window].files += 1
+            if one.rootless:
+                span = (footage.starts_at, footage.ends_at)
+                self.found.about(footage.window, footage.camera, span).add("fragments_root", footage.path)
             if one.fault:
                 mended = mend is not None and mend(one)
                 span = (footage.starts_at, footage.ends_at)

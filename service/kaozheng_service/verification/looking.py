@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 from collections import deque
 from collections.abc import Iterable, Iterator
@@ -11,12 +10,10 @@ from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
+from kaozheng_service.disputes.standalone.pieces import Pieces, hash_pieces
 from kaozheng_service.disputes.standalone.records import Record
 from kaozheng_service.verification.journal import Journal
 from kaozheng_service.verification.pace import Pace
-
-# Big enough that the interpreter's lock is held for a thousandth of the time, small enough for the processor's cache.
-_CHUNK = 1 << 20
 
 CHANGED, MISSING, UNREADABLE = "changed", "missing", "unreadable"
 
@@ -34,20 +31,24 @@ class Footage:
     camera: str
     starts_at: datetime
     ends_at: datetime
+    fragments: int | None = None
+    fragments_root: str | None = None
 
     @classmethod
     def of(cls, record: Record) -> Footage:
         names = (str(record[name]) for name in ("path", "sha256", "take", "window"))
         path, sha256, take, window = names
         room = str(record.body.get("room", ""))
-        return cls(record.index, path, sha256, take, window, room, record.camera, *record.span)
+        pieces = record.body.get("fragments"), record.body.get("fragments_root")
+        return cls(record.index, path, sha256, take, window, room, record.camera, *record.span, *pieces)
 
 
 @dataclass(frozen=True, slots=True)
 class Look:
     """``fault`` is "" for a file as it was signed, else ``changed``, ``missing`` or ``unreadable``, and ``why``.
 
-    ``sha256`` is what was found; ``earlier`` means that it was read before a run was broken off, not now.
+    ``sha256`` is what was found; ``earlier`` means that it was read before a run was broken off, not now. ``rootless``:
+    the file is as it was signed, and its pieces do not lead to the root that was signed with it.
     """
 
     footage: Footage
@@ -57,6 +58,7 @@ class Look:
     mtime_ns: int = 0
     sha256: str = ""
     earlier: bool = False
+    rootless: bool = False
 
 
 def look_at(
@@ -91,31 +93,29 @@ def look(footage: Footage, file: Path, *, pace: Pace, journal: Journal | None = 
             size, mtime_ns = status.st_size, status.st_mtime_ns
             if journal is not None and journal.holds(footage, size, mtime_ns):
                 return Look(footage, "", "", size, mtime_ns, footage.sha256, earlier=True)
-            sha256 = _hash(opened.fileno(), pace)
+            pieces = _hash(file, opened.fileno(), pace)
     except FileNotFoundError:
         return Look(footage, MISSING)
     except OSError as error:
         return Look(footage, UNREADABLE, error.strerror or str(error))
-    fault = "" if sha256 == footage.sha256 else CHANGED
-    return Look(footage, fault, "", size, mtime_ns, sha256)
+    fault = "" if pieces.sha256 == footage.sha256 else CHANGED
+    # Records of before there were roots say nothing of them.
+    signed = footage.fragments, footage.fragments_root
+    rootless = not fault and signed not in ((len(pieces.leaves), pieces.root), (None, None))
+    return Look(footage, fault, "", size, mtime_ns, pieces.sha256, rootless=rootless)
 
 
-def _hash(descriptor: int, pace: Pace) -> str:
+def _hash(file: Path, descriptor: int, pace: Pace) -> Pieces:
     # What the machine's memory holds says nothing of the disk; and what we read must not push out what is recorded.
     os.posix_fadvise(descriptor, 0, 0, os.POSIX_FADV_DONTNEED)
     os.posix_fadvise(descriptor, 0, 0, os.POSIX_FADV_SEQUENTIAL)
-    digest = hashlib.sha256()
-    buffer = memoryview(bytearray(_CHUNK))
     try:
-        while count := os.readv(descriptor, [buffer]):
-            digest.update(buffer[:count])
-            pace.throttle.take(count)
+        return hash_pieces(file, pace.throttle.take)
     finally:
         os.posix_fadvise(descriptor, 0, 0, os.POSIX_FADV_DONTNEED)
-    return digest.hexdigest()
 
 
 def _noted(one: Look, journal: Journal | None) -> Look:
-    if journal is not None and not one.fault and not one.earlier:
+    if journal is not None and not one.fault and not one.rootless and not one.earlier:
         journal.note(one.footage, one.bytes, one.mtime_ns)
     return one

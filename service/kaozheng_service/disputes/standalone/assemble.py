@@ -9,7 +9,7 @@ from importlib.resources import files
 PACKAGE = "kaozheng_service.disputes.standalone"
 PARTS = (
     *("findings", "files", "signature", "records", "key_changes", "cosignatures", "anchors"),
-    *("completeness", "backfilled", "verify"),
+    *("completeness", "pieces", "moments", "parts", "backfilled", "verify"),
 )
 
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from itertools import groupby
 
@@ -47,11 +49,40 @@ def check_claim(records: list[Record], hashes: dict[str, str], found: Findings) 
     return claim
 
 
-def segment_path(segment: Record) -> str:
-    """Where a segment lies in a bag."""
+def segment_path(segment: Record, pieces: tuple[int, int] | None = None) -> str:
+    """Where a segment lies in a bag: all of it, or its header with the first to the last of these pieces."""
     take = segment["take"].rpartition("/")[2]
     place = BACKFILLED if segment.kind == "backfill.segment" else RECORDED
-    return f"{place}{segment.camera}/{segment['window']}/{take}/seg-{segment['number']:05d}.mp4"
+    part = f".part-{pieces[0]:04d}-{pieces[1]:04d}" if pieces is not None else ""
+    return f"{place}{segment.camera}/{segment['window']}/{take}/seg-{segment['number']:05d}{part}.mp4"
+
+
+@dataclass(frozen=True)
+class Part:
+    """The header and the pieces ``first`` to ``last`` of a segment, as one file at ``path`` in the bag."""
+
+    path: str
+    segment: Record
+    first: int
+    last: int
+
+
+def parts_of(records: Iterable[Record], signed: Mapping[str, str]) -> dict[str, Part]:
+    """The parts among an export's files, by where their segments would lie if they were whole.
+
+    One for each segment that is not there whole: two could leave out what lies between them.
+    """
+    kinds = ("segment", "backfill.segment")
+    segments = {segment_path(record): record for record in records if record.kind in kinds}
+    parts: dict[str, Part] = {}
+    for path in sorted(signed):
+        match = re.fullmatch(r"(.*)\.part-(\d{4,9})-(\d{4,9})\.mp4", path, re.ASCII)
+        whole = f"{match[1]}.mp4" if match is not None else ""
+        if match is not None and whole in segments and whole not in signed and whole not in parts:
+            part = Part(path, segments[whole], int(match[2]), int(match[3]))
+            if path == segment_path(part.segment, (part.first, part.last)):
+                parts[whole] = part
+    return parts
 
 
 def gaps_within(records: list[Record], claim: Record) -> list[Record]:
@@ -71,22 +102,20 @@ def _check_files(records: list[Record], claim: Record, hashes: dict[str, str], f
             found.add("swapped" if other else "changed", path, other=other)
     kinds = ("segment", "backfill.segment")
     segments = {segment_path(record): record for record in records if record.kind in kinds}
+    parts = parts_of(records, signed)
     for path, segment in segments.items():
         if signed.get(path, segment["sha256"]) != segment["sha256"]:
             found.add("not_as_recorded", path)
-        elif path not in signed and segment.camera in claim["cameras"] and segment.meets(claim.span):
+        elif path in signed or path in parts:
+            continue
+        elif segment.camera in claim["cameras"] and segment.meets(claim.span):
             found.add("left_out", path)
+    originals = {*segments, *(part.path for part in parts.values())}
     for path in hashes:
-        known = (
-            path in segments
-            if path.startswith((RECORDED, BACKFILLED))
-            else path in (RECORDS, CHECKPOINT, CONSISTENCY)
-        )
-        if (
-            path.startswith("data/")
-            and not known
-            and (path not in signed or path.startswith((RECORDED, BACKFILLED)))
-        ):
+        known = path in signed or path in (RECORDS, CHECKPOINT, CONSISTENCY)
+        if path.startswith((RECORDED, BACKFILLED)):
+            known = path in signed and path in originals
+        if path.startswith("data/") and not known:
             name_unexpected(path, found)
 
 
@@ -156,7 +185,7 @@ def check_windows(records: Iterable[Record], camera: str, span: Span | None, fou
                 hole[1] - hole[0] > (AT_THE_EDGE if at_the_edge else INSIDE)
                 and shown[1] - shown[0] > ROUNDING
             ):
-                found.add("hole", camera=camera, start=_in_words(shown[0]), end=_in_words(shown[1]))
+                found.add("hole", camera=camera, start=in_words(shown[0]), end=in_words(shown[1]))
 
 
 def void_windows(records: list[Record], found: Findings | None = None) -> set[str]:
@@ -174,7 +203,7 @@ def void_windows(records: list[Record], found: Findings | None = None) -> set[st
         if code == "cancelled":
             void.add(str(record["window"]))
         if found is not None:
-            found.add(code, window=record["window"], at=_in_words(at), reason=record["reason"])
+            found.add(code, window=record["window"], at=in_words(at), reason=record["reason"])
     return void
 
 
@@ -216,5 +245,6 @@ def holes(whole: Span, covered: list[Span]) -> list[Span]:
     return [*left, (at, whole[1])]
 
 
-def _in_words(moment: datetime) -> str:
+def in_words(moment: datetime) -> str:
+    """A moment as findings tell it, in UTC."""
     return f"{moment:%Y-%m-%d %H:%M:%S}.{moment.microsecond // 1000:03d}Z"

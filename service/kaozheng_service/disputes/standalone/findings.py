@@ -87,6 +87,41 @@ MESSAGES = {
     "export_record": (ALTERED, "没有（或不止一条）本次导出的签名记录", "not exactly one signed record of the export"),
     "not_as_recorded": (ALTERED, "内容与录制时的签名记录不符", "not as it was signed when recorded"),
     "left_out": (ALTERED, "在所求时段内已录制，却不在导出中", "recorded within the range, yet left out"),
+    "part_line": (
+        ALTERED,
+        "第{line}行不是截取片段的分块哈希",
+        "line {line} is not the hashes of a segment of which a part is here",
+    ),
+    "part_rootless": (
+        CANNOT_JUDGE,
+        "片段的签名记录中没有分块哈希根，截取的部分无法证明",
+        "its record has no root over its fragments: a part of it cannot be proven",
+    ),
+    "part_leaves": (
+        ALTERED,
+        "分块哈希缺失，或与片段签名记录中的分块哈希根不符",
+        "the hashes of its fragments are missing, or do not lead to the root in its signed record",
+    ),
+    "part_range": (
+        ALTERED,
+        "片段只有{count}块，文件名却称第{first}至{last}块",
+        "its name says fragments {first} to {last} of a segment that has {count}",
+    ),
+    "part_piece": (
+        ALTERED,
+        "第{piece}块与签名时不符：被改动、抽走、调换或添加（0为文件头）",
+        "piece {piece} is not as signed: changed, taken out, exchanged or added (0 is the header)",
+    ),
+    "part_short": (
+        ALTERED,
+        "截取的部分（{start} 至 {end}）短于所求时段",
+        "cut to {start} – {end}, shorter than the range",
+    ),
+    "part_times": (
+        CANNOT_JUDGE,
+        "截取部分的时间无法从录像数据读出，是否截短无法判断",
+        "its footage does not tell its times: whether it was cut too short cannot be judged",
+    ),
     "chain": (
         ALTERED,
         "{take}：片段{first}与{second}之间的记录被抽走或调换",
@@ -149,6 +184,11 @@ MESSAGES = {
         "cancelled at {at}, it says, yet later records stand before it in the log: not believed",
     ),
     "log_root": (ALTERED, "日志内容与签名的检查点不符", "its entries do not lead to the signed head"),
+    "fragments_root": (
+        ALTERED,
+        "分块与签名记录中的分块哈希根不符",
+        "its fragments do not lead to the root in its signed record",
+    ),
     "row_missing": (ALTERED, "日志第{index}条有记录，数据库中没有", "record {index} has no row in the database"),
     "row_differs": (ALTERED, "数据库与日志第{index}条记录不符", "the database differs from record {index}"),
     "row_unsigned": (CANNOT_JUDGE, "数据库中有，日志中还没有签名记录", "in the database, not yet in the signed log"),
@@ -181,6 +221,7 @@ class Report:
 
     ``claim`` is the signed record of the export and ``gaps`` those of what was not recorded within it, as JSON;
     ``healed`` are the parts of gaps for which footage came afterwards, and from where. ``segments`` were recorded.
+    ``parts`` are files that hold the disputed part of a segment only, recorded or backfilled.
     """
 
     outcome: str
@@ -191,6 +232,7 @@ class Report:
     files: int = 0
     bytes: int = 0
     segments: int = 0
+    parts: int = 0
     backfilled: int = 0
     records: int = 0
     log: str = ""

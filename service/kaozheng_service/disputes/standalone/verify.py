@@ -40,6 +40,7 @@ from kaozheng_service.disputes.standalone.findings import (
     Report,
 )
 from kaozheng_service.disputes.standalone.key_changes import check_key
+from kaozheng_service.disputes.standalone.parts import check_parts
 from kaozheng_service.disputes.standalone.records import Record, read_records
 from kaozheng_service.disputes.standalone.signature import KEY, check_signature, key_of_printed, read_key
 
@@ -87,7 +88,9 @@ def check_bag(
         if check_more is not None:
             check_more(records, found)
     claim = check_claim(records, hashes, found) if head is not None else None
+    parts = 0
     if claim is not None:
+        parts = check_parts(folder, records, claim, hashes, found)
         check_backfilled(records, found)
         _check_bag_info(folder, claim, found)
     check_manifests(folder, hashes, found)
@@ -100,6 +103,7 @@ def check_bag(
         files=len(hashes),
         bytes=size,
         segments=sum(path.startswith(RECORDED) for path in hashes),
+        parts=parts,
         backfilled=sum(path.startswith(BACKFILLED) for path in hashes),
         records=len(records),
         log=head.log if head is not None else "",
@@ -123,6 +127,8 @@ def report_words(report: Report) -> str:
     lines.append(
         f"片段 segments: {report.segments}    文件 files: {report.files}, {report.bytes / 1e6:.1f} MB"
     )
+    if report.parts:
+        lines.append(f"其中只截取一部分的片段 segments cut to the range: {report.parts}")
     lines.append(f"签名记录 signed records: {report.records}    日志 log: {report.log}, {report.log_size}")
     for gap in report.gaps:
         lines.append(f"缺口 gap: {gap['camera']} {gap['starts_at']} – {gap['ends_at']} {gap['cause']}")
