@@ -256,19 +256,29 @@ def verify(
     key: Annotated[
         str | None, typer.Option(help="the site's public key as you know it from elsewhere")
     ] = None,
+    checkpoint: Annotated[
+        list[Path] | None,
+        typer.Option(
+            help="text or picture of a printed QR code: the export's log must go on from it; may be repeated"
+        ),
+    ] = None,
     as_json: JsonOption = False,
 ) -> None:
     """Check an export, or an archive, and name whatever is wrong with it."""
     from kaozheng_service.cli.tables import TaskBars, print_verification
     from kaozheng_service.disputes.verify import report_json, verify_archive, verify_bag
+    from kaozheng_service.sessions.scan import read_checkpoint
     from kaozheng_service.station import open_station
 
     if not path.exists():
         raise UserError(f"{path}: there is no such file or folder; give the folder of an export")
+    if checkpoint and not path.is_dir():
+        raise UserError("--checkpoint is for exports; hold it against the log with: kaozheng checkpoint FILE")
+    printed = [read_checkpoint(one) for one in checkpoint or []]
     with TaskBars(shown=not as_json) as bars:
         progress = bars.task("verifying")
         if path.is_dir():
-            report = verify_bag(path, trusted_key=key, progress=progress)
+            report = verify_bag(path, trusted_key=key, progress=progress, printed=printed)
         else:
             report = verify_archive(open_station(load_site(path)), progress=progress)
     if as_json:

@@ -23,11 +23,14 @@ from kaozheng_service.disputes.selection import Footage, Selection, select_foota
 from kaozheng_service.disputes.standalone.assemble import standalone_verifier
 from kaozheng_service.disputes.standalone.completeness import segment_path
 from kaozheng_service.disputes.standalone.files import hash_file
+from kaozheng_service.disputes.standalone.printed import CONSISTENCY
 from kaozheng_service.disputes.standalone.records import RECORDS, Record
 from kaozheng_service.disputes.standalone.signature import CHECKPOINT, KEY
 from kaozheng_service.errors import ServiceError, UserError
 from kaozheng_service.evidence.keys import public_pem
+from kaozheng_service.evidence.log import EvidenceLog
 from kaozheng_service.evidence.note import parse_checkpoint
+from kaozheng_service.evidence.printed import printed_sizes
 from kaozheng_service.evidence.records import Exported
 from kaozheng_service.station import Station
 
@@ -284,6 +287,18 @@ def _write_evidence(station: Station, indices: list[int], draft: Path) -> None:
         lines.append(json.dumps(fields, ensure_ascii=False) + "\n")
     _write(draft / CHECKPOINT, checkpoint)
     _write(draft / RECORDS, "".join(lines))
+    if proofs := _consistency(station.log, size):
+        _write(draft / CONSISTENCY, proofs)
+
+
+def _consistency(log: EvidenceLog, size: int) -> str:
+    """That the head of ``size`` entries goes on from every printed one: a line each, in the order of their sizes."""
+    lines = []
+    for old in printed_sizes(log):
+        if old < size:
+            proof = [step.hex() for step in log.consistency_proof(old, size)]
+            lines.append(json.dumps({"size": old, "root": log.root(old).hex(), "proof": proof}) + "\n")
+    return "".join(lines)
 
 
 def _write(path: Path, text: str) -> None:

@@ -108,7 +108,28 @@ def select_footage(station: Station, room_id: str, camera_ids: Sequence[str], sp
     backfilled = [
         _footage(row, records) for row in came.segments if row.starts_at < span[1] and row.ends_at > span[0]
     ]
-    return Selection(tuple(footage), tuple(records.values()), tuple(backfilled))
+    gone = _deleted(station, [*footage, *backfilled])
+    records |= gone
+    deleted = {(one["path"], one["sha256"]) for one in gone.values()}
+    there, here = (
+        tuple(one for one in part if (one.path, one.record["sha256"]) not in deleted)
+        for part in (footage, backfilled)
+    )
+    return Selection(there, tuple(records[index] for index in sorted(records)), here)
+
+
+def _deleted(station: Station, footage: Sequence[Footage]) -> dict[int, Record]:
+    """The tombstones of what is no longer in the archive; the log is searched only where something is missing."""
+    missing = {
+        (one.path, one.record["sha256"]) for one in footage if not (station.archive / one.path).exists()
+    }
+    if not missing:
+        return {}
+    return {
+        index: _record(station.log, index)
+        for index, body in station.log.find("segment.deleted")
+        if (body.get("path"), body.get("sha256")) in missing
+    }
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,7 +13,13 @@ from sqlalchemy.orm import Session
 from kaozheng_service.clock import now, to_text
 from kaozheng_service.database import BackfilledSegment, BackfilledTake, Gap, Healing, Segment, Take, Window
 from kaozheng_service.disputes.standalone.backfilled import check_healing
-from kaozheng_service.disputes.standalone.completeness import check_take, check_windows, is_backdated
+from kaozheng_service.disputes.standalone.completeness import (
+    check_take,
+    check_windows,
+    is_backdated,
+    name_absent,
+    tombstones_of,
+)
 from kaozheng_service.disputes.standalone.files import Progress, hash_file
 from kaozheng_service.disputes.standalone.findings import Findings, Report
 from kaozheng_service.disputes.standalone.records import Record, parse_record
@@ -59,6 +65,7 @@ def verify_archive(station: Station, progress: Progress | None = None) -> Report
             check.found.add("log_root", LOG)
         check.name_rows_without_record(rows)
     check.name_open_backfills()
+    check.name_absent_files()
     check.name_unknown_files()
     return Report(
         outcome=check.found.outcome(),
@@ -122,6 +129,15 @@ class _Rows:
             for row in self._session.scalars(select(table).where(column.is_not(None), column < self._size)):
                 yield kind, getattr(row, column.key), row
 
+    def beyond(self) -> dict[int, str]:
+        """Rows that name a record after the part that is judged: the path, or "", by the record's index."""
+        named: dict[int, str] = {}
+        for column in _LEAVES.values():
+            for row in self._session.scalars(select(column.class_).where(column >= self._size)):
+                path = row.path if isinstance(row, (Segment, BackfilledSegment)) else ""
+                named[getattr(row, column.key)] = path
+        return named
+
     def _load(self) -> Iterator[tuple[tuple[str, int], Row]]:
         self._session.expunge_all()
         for kind, column in _LEAVES.items():
@@ -169,10 +185,14 @@ class _Check:
     windows: dict[str, list[Record]] = field(default_factory=dict)
     gaps: dict[int, Record] = field(default_factory=dict)
     backfills: dict[str, list[Record]] = field(default_factory=dict)
+    absent: list[Record] = field(default_factory=list)
+    tombstones: list[Record] = field(default_factory=list)
     latest: str = ""  # the latest moment at which a record was written down, so far
 
     def take_in(self, record: Record, rows: _Rows) -> None:
         before, self.latest = self.latest, max(self.latest, str(record.body.get("at", "")))
+        if record.kind == "segment.deleted":
+            self.tombstones.append(record)
         if record.kind not in _LEAVES:
             return
         row = rows.of(record)
@@ -238,6 +258,10 @@ class _Check:
             if (kind, index) not in self.seen:
                 path = row.path if isinstance(row, (Segment, BackfilledSegment)) else ""
                 self.found.add("row_forged", path, index=index)
+        # Rows of what came meanwhile get their leaf after the record; where the log ends before it, its tail was cut.
+        beyond = rows.beyond()
+        for index in sorted(index for index in beyond if index >= self.station.log.size):
+            self.found.add("row_forged", beyond[index], index=index)
         present = now()
         for members in self.windows.values():
             expected = [one for one in members if one.kind == "window.expected"]
@@ -246,6 +270,12 @@ class _Check:
                 for take in {str(record["take"]) for record in members if record.kind == "segment"}:
                     if segments := self.takes.pop(take, None):
                         check_take(segments, None, None, self.found)
+
+    def name_absent_files(self) -> None:
+        """At the end, for the record of a deletion comes after that of the segment."""
+        tombstones = tombstones_of(self.tombstones)
+        for record in self.absent:
+            name_absent("missing", record["path"], record, tombstones, self.found)
 
     def name_unknown_files(self) -> None:
         for path in sorted(self.station.archive.rglob("seg-*.mp4")):
@@ -268,7 +298,7 @@ class _Check:
             if hash_file(file) != record["sha256"]:
                 self.found.add("changed", path)
         except FileNotFoundError:
-            self.found.add("missing", path)
+            self.absent.append(record)
             return
         except OSError as error:
             self.found.add("unreadable", path, why=error.strerror)

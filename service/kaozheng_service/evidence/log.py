@@ -8,11 +8,13 @@ an entry: where its line ends), ``hashes-00`` and on (32 bytes a complete subtre
 from __future__ import annotations
 
 import fcntl
+import json
 import os
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 
@@ -88,6 +90,15 @@ class EvidenceLog:
             self.failures += 1
             raise
 
+    def find(self, *kinds: str) -> Iterator[tuple[int, dict[str, Any]]]:
+        """Index and body of all records of some kinds, in order; reads all entries."""
+        marks = tuple(f'"kind":"{kind}"'.encode() for kind in kinds)
+        for index, entry in enumerate(self.entries()):
+            if any(mark in entry for mark in marks):
+                body = json.loads(entry)
+                if body.get("kind") in kinds:
+                    yield index, body
+
     def _append(self, line: bytes) -> int:
         with self._alone():
             size = self.size
@@ -132,6 +143,11 @@ class EvidenceLog:
         """That the first ``new`` entries begin with the first ``old``; IndexError unless 0 < old <= new <= size."""
         self._require(new)
         return consistency_path(old, new, self._subtree)
+
+    def root(self, size: int) -> bytes:
+        """The head over the first ``size`` entries; IndexError when there are fewer."""
+        self._require(size)
+        return root_hash(size, self._subtree)
 
     def _require(self, size: int) -> None:
         if size > self.size:

@@ -248,6 +248,21 @@ class BackfillGivenUp(Record):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class SegmentDeleted(Record):
+    """From ``at`` on the file ``path`` of the archive, with this hash, may be gone: by a rule, not by a loss.
+
+    Written before the file is removed. ``batch`` is what the rule is about, ``approvals`` who agreed to it.
+    """
+
+    kind: ClassVar[str] = "segment.deleted"
+    path: str
+    sha256: str
+    batch: str | None
+    reason: str
+    approvals: list[str]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Marked(Record):
     kind: ClassVar[str] = "mark"
     room: str
@@ -300,7 +315,10 @@ class ReferenceAccepted(Record):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Inspected(Record):
-    """``result_sha256`` is of the inspection's JSON, ``sheet_sha256`` of the printed sheet's PDF."""
+    """``result_sha256`` is of the inspection's JSON, ``sheet_sha256`` of the printed sheet's PDF.
+
+    On the sheet stands the checkpoint of the log's first ``log_size`` entries; None in records of before it was noted.
+    """
 
     kind: ClassVar[str] = "inspection"
     inspection: str
@@ -308,6 +326,7 @@ class Inspected(Record):
     outcome: str
     result_sha256: str
     sheet_sha256: str
+    log_size: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -319,6 +338,19 @@ class SheetPrinted(Record):
     room: str
     sha256: str
     log_size: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ConfigurationEffective(Record):
+    """From ``at`` on the service works by this configuration: of the site file's bytes, and of what it means.
+
+    ``effective_sha256`` is of the canonical JSON kept in the state folder, defaults filled in and logins left out.
+    """
+
+    kind: ClassVar[str] = "config.effective"
+    file_sha256: str
+    effective_sha256: str
+    version: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

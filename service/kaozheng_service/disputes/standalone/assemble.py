@@ -7,7 +7,16 @@ import functools
 from importlib.resources import files
 
 PACKAGE = "kaozheng_service.disputes.standalone"
-PARTS = ("findings", "files", "signature", "records", "completeness", "backfilled", "verify")
+PARTS = (
+    "findings",
+    "files",
+    "signature",
+    "printed",
+    "records",
+    "completeness",
+    "backfilled",
+    "verify",
+)
 
 
 @functools.cache

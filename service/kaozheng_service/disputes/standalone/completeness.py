@@ -6,8 +6,9 @@ from collections.abc import Iterable
 from datetime import datetime, timedelta
 from itertools import groupby
 
-from kaozheng_service.disputes.standalone.files import name_unexpected
+from kaozheng_service.disputes.standalone.files import TAG_FILES, name_unexpected
 from kaozheng_service.disputes.standalone.findings import Findings
+from kaozheng_service.disputes.standalone.printed import CONSISTENCY
 from kaozheng_service.disputes.standalone.records import RECORDS, Record, Span
 from kaozheng_service.disputes.standalone.signature import CHECKPOINT
 
@@ -53,6 +54,22 @@ def segment_path(segment: Record) -> str:
     return f"{place}{segment.camera}/{segment['window']}/{take}/seg-{segment['number']:05d}.mp4"
 
 
+def tombstones_of(records: Iterable[Record]) -> dict[tuple[str, str], Record]:
+    """Deletions by the path in the archive and the hash of what was deleted."""
+    return {(one["path"], one["sha256"]): one for one in records if one.kind == "segment.deleted"}
+
+
+def name_absent(
+    code: str, path: str, segment: Record, tombstones: dict[tuple[str, str], Record], found: Findings
+) -> None:
+    """A footage file that is not there: deleted, where a record says so that came after the segment's own."""
+    gone = tombstones.get((segment["path"], segment["sha256"]))
+    if gone is not None and gone.index > segment.index:
+        found.add("deleted", path, at=_in_words(gone.times["at"]), reason=gone["reason"])
+    else:
+        found.add(code, path)
+
+
 def gaps_within(records: list[Record], claim: Record) -> list[Record]:
     """What the exported cameras did not record within the range, and why."""
     gaps = (record for record in records if record.kind == "gap" and record.camera in claim["cameras"])
@@ -69,19 +86,19 @@ def _check_files(records: list[Record], claim: Record, hashes: dict[str, str], f
             other = places.get(hashes[path])
             found.add("swapped" if other else "changed", path, other=other)
     kinds = ("segment", "backfill.segment")
+    tombstones = tombstones_of(records)
     segments = {segment_path(record): record for record in records if record.kind in kinds}
     for path, segment in segments.items():
         if signed.get(path, segment["sha256"]) != segment["sha256"]:
             found.add("not_as_recorded", path)
         elif path not in signed and segment.camera in claim["cameras"] and segment.meets(claim.span):
-            found.add("left_out", path)
+            name_absent("left_out", path, segment, tombstones, found)
+    unsigned = (RECORDS, CHECKPOINT, CONSISTENCY, *TAG_FILES)
     for path in hashes:
-        known = path in segments if path.startswith((RECORDED, BACKFILLED)) else path in (RECORDS, CHECKPOINT)
-        if (
-            path.startswith("data/")
-            and not known
-            and (path not in signed or path.startswith((RECORDED, BACKFILLED)))
-        ):
+        known = path in signed or path in unsigned
+        if path.startswith((RECORDED, BACKFILLED)):
+            known = path in signed and path in segments
+        if not known:
             name_unexpected(path, found)
 
 

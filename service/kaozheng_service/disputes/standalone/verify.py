@@ -1,10 +1,11 @@
 """Check a folder that kaozheng exported: nothing changed, nothing missing, nothing out of order.
 
-    python3 verify.py [FOLDER] [--key KEY] [--json]
+    python3 -I verify.py [FOLDER] [--checkpoint PRINTED] [--key KEY] [--json]
 
 Needs Python 3.9 or newer and nothing else. It reads only, and asks nobody. FOLDER is this file's own when left out.
-KEY is the site's public key as you know it from elsewhere, such as a printed sheet: without it this proves that the
-export is as that key signed it, not whose key it is. Exit code: 0 intact, 1 altered or cannot be judged, 2 bad input.
+PRINTED is the text of the QR code on a printed sheet, or a file that holds it: the log must go on from what was
+printed. KEY is the site's public key as you know it from elsewhere. Without either this proves that the export is as
+its key signed it, not whose key that is. Exit code: 0 intact, 1 altered or cannot be judged, 2 bad input.
 The same steps by hand, with openssl and sha256sum, stand in README.txt.
 """
 
@@ -13,6 +14,7 @@ from __future__ import annotations
 import argparse
 import json
 import sys
+from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -36,19 +38,30 @@ from kaozheng_service.disputes.standalone.findings import (
     Findings,
     Report,
 )
+from kaozheng_service.disputes.standalone.printed import check_printed, read_printed
 from kaozheng_service.disputes.standalone.records import Record, read_records
 from kaozheng_service.disputes.standalone.signature import check_signature, read_key
 
 SCHEMA = "kaozheng/verify/1"
 
 
-def check_bag(folder: Path, trusted_key: str | None = None, progress: Progress | None = None) -> Report:
+def check_bag(
+    folder: Path,
+    trusted_key: str | None = None,
+    progress: Progress | None = None,
+    printed: Sequence[str] = (),
+) -> Report:
     """Check the bag in ``folder``: against the signed log first, then against its own manifests.
+
+    Parameters
+    ----------
+    printed : checkpoints that left the site on paper, each as text or as a file that holds it
 
     Raises
     ------
-    BadInputError : no such folder, no export in it, or ``trusted_key`` is not a key
+    BadInputError : no such folder, no export in it, ``trusted_key`` is not a key or ``printed`` not a checkpoint
     """
+    papers = [read_printed(text) for text in printed]
     expected = read_key(trusted_key) if trusted_key is not None else None
     if not any((folder / name).exists() for name in (MANIFEST, TAG_MANIFEST, "data")):
         raise BadInputError(
@@ -57,6 +70,8 @@ def check_bag(folder: Path, trusted_key: str | None = None, progress: Progress |
     found = Findings()
     hashes, size = hash_files(folder, found, progress)
     head = check_signature(folder, expected, found)
+    if head is not None:
+        check_printed(folder, papers, head, [read_key(head.key)], found)
     records = read_records(folder, head, found) if head is not None else []
     claim = check_claim(records, hashes, found) if head is not None else None
     if claim is not None:
@@ -110,7 +125,12 @@ def report_words(report: Report) -> str:
         ALTERED: "✗ 不完好：见以上各项 / ALTERED",
         CANNOT_JUDGE: "? 无法判断：见以上各项 / CANNOT JUDGE",
     }
-    return "\n".join([*lines, verdicts[report.outcome]])
+    return "\n".join(map(_on_one_line, [*lines, verdicts[report.outcome]]))
+
+
+def _on_one_line(text: str) -> str:
+    """A hostile bag must not write lines, colours or a verdict of its own: what does not print is spelt out."""
+    return "".join(one if one.isprintable() else ascii(one)[1:-1] for one in text)
 
 
 def _check_bag_info(folder: Path, claim: Record, found: Findings) -> None:
@@ -132,10 +152,16 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument(
         "--key", help="the site's public key as you know it: its PEM file, or as it is printed"
     )
+    parser.add_argument(
+        "--checkpoint",
+        action="append",
+        default=[],
+        help="the text of a printed QR code, or a file that holds it; may be given more than once",
+    )
     parser.add_argument("--json", action="store_true", help="print JSON for programs instead of words")
     options = parser.parse_args(arguments)
     try:
-        report = check_bag(options.folder, options.key)
+        report = check_bag(options.folder, options.key, printed=options.checkpoint)
     except BadInputError as error:
         print(error, file=sys.stderr)
         return 2
