@@ -532,3 +532,14 @@ def test_what_is_no_checkpoint_is_bad_input(anchored: Any, text: str) -> None:
     run = run_verifier(anchored, anchored.bag, f"--checkpoint={text}")
     assert (run.returncode, run.stdout) == (2, "")
     assert "不是检查点" in run.stderr
+
+
+def test_every_test_that_the_threat_model_names_is_there() -> None:
+    folder = Path(__file__).parent
+    text = (folder.parents[1] / "docs" / "threat-model.md").read_text(encoding="utf-8")
+    named = re.findall(r"`(\w+\.py)::(\w+)`", text)
+    assert len(named) > 10
+    for file, test in named:
+        assert f"def {test}(" in (folder / file).read_text(encoding="utf-8"), test
+    for file in re.findall(r"`((?:\w+/)?test_\w+\.py)`", text):
+        assert (folder / file).exists() or (folder.parent / file).exists(), file

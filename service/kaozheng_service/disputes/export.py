@@ -28,7 +28,6 @@ from kaozheng_service.disputes.standalone.records import RECORDS, Record
 from kaozheng_service.disputes.standalone.signature import CHECKPOINT, KEY
 from kaozheng_service.errors import ServiceError, UserError
 from kaozheng_service.evidence.keys import public_pem
-from kaozheng_service.evidence.log import EvidenceLog
 from kaozheng_service.evidence.note import parse_checkpoint
 from kaozheng_service.evidence.printed import printed_sizes
 from kaozheng_service.evidence.records import Exported
@@ -195,12 +194,18 @@ def _complete(
         identity, at, request.room_id, request.camera_ids, span, request.seat or "", request.reason.strip()
     )
     copies = _make_viewing_copies(station, selection, draft, hashes)
+    printed = printed_sizes(station.log)
     signed = {segment_path(part.record): part.record["sha256"] for part in selection.originals}
     damaged = {path for path, digest in signed.items() if hashes.get(path) != digest}
     texts = {
         KEY: public_pem(station.log.public_key),
         "data/report.html": report_html(station, claim, selection, copies, damaged),
-        "README.txt": readme_text(station, claim, backfilled=bool(selection.backfilled)),
+        "README.txt": readme_text(
+            station,
+            claim,
+            backfilled=bool(selection.backfilled),
+            printed=bool(printed),
+        ),
         "verify.py": standalone_verifier(),
     }
     for name, text in texts.items():
@@ -220,7 +225,7 @@ def _complete(
         records=[record.index for record in selection.records],
     )
     leaf = station.log.append(record)
-    _write_evidence(station, [*record.records, leaf], draft)
+    _write_evidence(station, [*record.records, leaf], printed, draft)
     info = [
         ("Source-Organization", station.site.name),
         ("External-Identifier", identity),
@@ -276,7 +281,7 @@ def _runs(records: list[Record]) -> list[list[Record]]:
     return runs
 
 
-def _write_evidence(station: Station, indices: list[int], draft: Path) -> None:
+def _write_evidence(station: Station, indices: list[int], printed: list[int], draft: Path) -> None:
     """The records with their proofs, all against one signed head."""
     checkpoint = station.log.checkpoint()
     size = parse_checkpoint(checkpoint).size
@@ -287,18 +292,14 @@ def _write_evidence(station: Station, indices: list[int], draft: Path) -> None:
         lines.append(json.dumps(fields, ensure_ascii=False) + "\n")
     _write(draft / CHECKPOINT, checkpoint)
     _write(draft / RECORDS, "".join(lines))
-    if proofs := _consistency(station.log, size):
-        _write(draft / CONSISTENCY, proofs)
-
-
-def _consistency(log: EvidenceLog, size: int) -> str:
-    """That the head of ``size`` entries goes on from every printed one: a line each, in the order of their sizes."""
-    lines = []
-    for old in printed_sizes(log):
-        if old < size:
-            proof = [step.hex() for step in log.consistency_proof(old, size)]
-            lines.append(json.dumps({"size": old, "root": log.root(old).hex(), "proof": proof}) + "\n")
-    return "".join(lines)
+    # From every printed head to this one; these stand before the export's record, so they are smaller.
+    proofs = []
+    for old in printed:
+        proof = [step.hex() for step in station.log.consistency_proof(old, size)]
+        fields = {"size": old, "root": station.log.root(old).hex(), "proof": proof}
+        proofs.append(json.dumps(fields) + "\n")
+    if proofs:
+        _write(draft / CONSISTENCY, "".join(proofs))
 
 
 def _write(path: Path, text: str) -> None:

@@ -101,13 +101,19 @@ def _healed(selection: Selection) -> dict[int, float]:
     return seconds
 
 
-def readme_text(station: Station, claim: Claim, *, backfilled: bool) -> str:
-    """README.txt of the bag; ``backfilled`` where it holds footage that came afterwards."""
+def readme_text(station: Station, claim: Claim, *, backfilled: bool, printed: bool) -> str:
+    """README.txt of the bag.
+
+    Parameters
+    ----------
+    backfilled : it holds footage that came afterwards
+    printed : it holds proofs that its log goes on from printed checkpoints
+    """
     key = verifier_key(station.log.origin, station.log.public_key)
     return (
         _environment(station.site.zone)
         .get_template("README.txt")
-        .render(claim=claim, key=key, backfilled=backfilled)
+        .render(claim=claim, key=key, backfilled=backfilled, printed=printed)
     )
 
 

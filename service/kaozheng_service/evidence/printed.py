@@ -11,4 +11,4 @@ _SIZES = {"sheet.printed": "log_size", "inspection": "log_size"}
 def printed_sizes(log: EvidenceLog) -> list[int]:
     """Sizes of all printed checkpoints, ascending; reads all entries. An empty log proves nothing and is left out."""
     sizes = {body.get(_SIZES[body["kind"]]) for _, body in log.find(*_SIZES)}
-    return sorted(size for size in sizes if isinstance(size, int) and size > 0)
+    return sorted(size for size in sizes if isinstance(size, int) and 0 < size < log.size)
