@@ -14,6 +14,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Callable
+from datetime import timedelta
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -21,6 +22,7 @@ from typing import Any
 import imageio_ffmpeg
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from kaozheng_service.disputes.export import ExportRequest, export_bag
 from kaozheng_service.disputes.verify import report_json, verify_bag
 from kaozheng_service.evidence.keys import public_pem
 from kaozheng_service.evidence.note import Checkpoint, parse_checkpoint, sign_checkpoint
@@ -543,3 +545,42 @@ def test_every_test_that_the_threat_model_names_is_there() -> None:
         assert f"def {test}(" in (folder / file).read_text(encoding="utf-8"), test
     for file in re.findall(r"`((?:\w+/)?test_\w+\.py)`", text):
         assert (folder / file).exists() or (folder.parent / file).exists(), file
+
+
+def test_the_second_reader_follows_a_real_log_to_its_signed_head(
+    disputed: Any, second_reader: ModuleType
+) -> None:
+    log = disputed.station.log
+    entries = disputed.station.state / "log" / "entries.jsonl"
+    assert second_reader.read_log(entries, log.checkpoint(), log.public_key).size == log.size
+    entries.write_bytes(entries.read_bytes().replace(b"stream_lost", b"disk_full__"))
+    with pytest.raises(ValueError, match="do not lead"):
+        second_reader.read_log(entries, log.checkpoint(), log.public_key)
+
+
+@pytest.mark.parametrize(
+    "kind", ["backfill.opened", "backfill.segment", "backfill.closed", "gap.healed", "gap"]
+)
+def test_backfilled_footage_is_judged_the_same_by_all_three(
+    anchored: Any, disputed: Any, second_reader: ModuleType, tmp_path: Path, kind: str
+) -> None:
+    lost = disputed.begins + timedelta(seconds=6)
+    disputed.archive.backfill(disputed.window, "front-left", lost, 2)
+    bag = tmp_path / "bag"
+    export_bag(disputed.station, disputed.request(), bag)
+    assert outcomes(anchored, second_reader, bag) == intact("intact")
+    drop_entries(bag, lambda body: body["kind"] == kind)
+    reseal(bag)
+    assert outcomes(anchored, second_reader, bag) == intact("altered")
+
+
+def test_a_hole_that_nobody_explained_is_judged_the_same_by_all_three(
+    anchored: Any, small_archive: Any, second_reader: ModuleType, tmp_path: Path
+) -> None:
+    begins = small_archive.local("2024-11-24 09:00:00")
+    ends = begins + timedelta(seconds=10)
+    window = small_archive.window(begins, ends, room="9-101", cameras=("front-left",), closed=False)
+    small_archive.take(window, "front-left", begins, 5, without=(3,))
+    request = ExportRequest("9-101", ("front-left",), begins, ends, "a hole")
+    export_bag(small_archive.station, request, tmp_path / "bag")
+    assert outcomes(anchored, second_reader, tmp_path / "bag") == intact("cannot_judge")

@@ -166,7 +166,7 @@ class Finding:
     def message(self) -> str:
         """One line: the file, then Chinese, then English."""
         words = f"{self.chinese} / {self.english}"
-        return f"{self.path}: {words}" if self.path else words
+        return on_one_line(f"{self.path}: {words}" if self.path else words)
 
 
 @dataclass(frozen=True)
@@ -190,6 +190,11 @@ class Report:
     log: str = ""
     log_size: int = 0
     key: str = ""
+
+
+def on_one_line(text: str) -> str:
+    """A hostile bag must not write lines, colours or a verdict of its own: what does not print is spelt out."""
+    return "".join(one if one.isprintable() else ascii(one)[1:-1] for one in text)
 
 
 class BadInputError(Exception):

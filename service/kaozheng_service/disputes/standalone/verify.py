@@ -37,6 +37,7 @@ from kaozheng_service.disputes.standalone.findings import (
     BadInputError,
     Findings,
     Report,
+    on_one_line,
 )
 from kaozheng_service.disputes.standalone.printed import check_printed, read_printed
 from kaozheng_service.disputes.standalone.records import Record, read_records
@@ -125,12 +126,7 @@ def report_words(report: Report) -> str:
         ALTERED: "✗ 不完好：见以上各项 / ALTERED",
         CANNOT_JUDGE: "? 无法判断：见以上各项 / CANNOT JUDGE",
     }
-    return "\n".join(map(_on_one_line, [*lines, verdicts[report.outcome]]))
-
-
-def _on_one_line(text: str) -> str:
-    """A hostile bag must not write lines, colours or a verdict of its own: what does not print is spelt out."""
-    return "".join(one if one.isprintable() else ascii(one)[1:-1] for one in text)
+    return "\n".join(map(on_one_line, [*lines, verdicts[report.outcome]]))
 
 
 def _check_bag_info(folder: Path, claim: Record, found: Findings) -> None:
