@@ -12,7 +12,10 @@ from types import ModuleType
 from typing import Any
 
 import pytest
+from kaozheng_service.clock import now
 from kaozheng_service.disputes.export import ExportRequest, export_bag
+from kaozheng_service.evidence.note import parse_checkpoint
+from kaozheng_service.evidence.records import SheetPrinted
 from kaozheng_service.station import Station
 
 ROOM = "9-101"
@@ -114,3 +117,32 @@ def cut(pristine_cut: Any, tmp_path: Path) -> Any:
     return cut_bag.Cut(
         pristine_cut.archive, pristine_cut.begins, Path(shutil.copytree(pristine_cut.bag, tmp_path / "bag"))
     )
+
+
+@dataclass(frozen=True)
+class Anchored:
+    """A disputed session whose checkpoint was printed twice before ``bag`` was exported; not to be changed."""
+
+    disputed: Disputed
+    papers: tuple[str, ...]
+    bag: Path
+
+
+def print_checkpoint(disputed: Disputed) -> str:
+    """A checkpoint that leaves the machine on a session sheet, and the record of it."""
+    log = disputed.station.log
+    text = log.checkpoint()
+    size = parse_checkpoint(text).size
+    room = disputed.request().room_id
+    log.append(SheetPrinted(at=now(), window=disputed.window, room=room, sha256="0" * 64, log_size=size))
+    return text
+
+
+@pytest.fixture(scope="session")
+def anchored(small_archives: ModuleType, tmp_path_factory: pytest.TempPathFactory) -> Anchored:
+    folder = tmp_path_factory.mktemp("anchored")
+    media = small_archives.make_segments(folder / "media", 5, size="160x90")
+    disputed = record_disputed_session(small_archives.SmallArchive.make(folder, media))
+    papers = (print_checkpoint(disputed), print_checkpoint(disputed))
+    export_bag(disputed.station, disputed.request(), folder / "bag")
+    return Anchored(disputed, papers, folder / "bag")

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from kaozheng_service.disputes.standalone.signature import verify_ed25519
 
-# RFC 8032, 7.1: tests 1 to 3, and the 1023-byte test's neighbour SHA(abc).
+# RFC 8032, 7.1: tests 1 to 3; the longer ones are in tests/evidence/test_vectors.py.
 VECTORS = [
     (
         "d75a980182b10ab7d54bfed3c964073a0ee172f3daa62325af021a68f707511a",

@@ -15,6 +15,7 @@ from sqlalchemy import select
 from kaozheng_service.access.links import SET_UP, link_address, new_setup_link
 from kaozheng_service.alarms.conditions import Snapshot
 from kaozheng_service.clock import now
+from kaozheng_service.config.effective import note_configuration
 from kaozheng_service.config.site import Site
 from kaozheng_service.database import Window
 from kaozheng_service.errors import UserError
@@ -37,6 +38,7 @@ def serve_site(site: Site, *, host: str, port: int) -> None:
     signal.signal(signal.SIGTERM, _end)
     with _listening(host, port) as pages:
         station = open_station(site, thorough=True)
+        note_configuration(site, station.log, station.state)
         take_in_timetable(station)
         notifier = Notifier()
         daemon = Daemon(station, on_tick=lambda snapshot: notifier.alive(_status(snapshot)))

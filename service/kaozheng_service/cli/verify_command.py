@@ -36,6 +36,12 @@ def verify(
         Path | None,
         typer.Option("--tsa-ca", help="PEM file of the authority whose time stamps are checked; for a bag"),
     ] = None,
+    checkpoint: Annotated[
+        list[Path] | None,
+        typer.Option(
+            help="text or picture of a printed QR code: the export's log must go on from it; may be given again"
+        ),
+    ] = None,
     take: Annotated[str | None, typer.Option(help="only this take: WINDOW/CAMERA/take-0001")] = None,
     window: Annotated[str | None, typer.Option(help="only this window, by its id")] = None,
     day: Annotated[str | None, typer.Option(help="only windows of this day, such as 2024-11-23")] = None,
@@ -63,6 +69,7 @@ def verify(
     """Check an export, or an archive, and name whatever is wrong with it."""
     from kaozheng_service.cli.tables import TaskBars, print_verification
     from kaozheng_service.disputes.verify import report_json, verify_bag
+    from kaozheng_service.sessions.scan import read_checkpoint
     from kaozheng_service.verification.report import archive_json
 
     if not path.exists():
@@ -70,8 +77,9 @@ def verify(
     if path.is_dir():
         if take or window or day or room or jobs or limit or resume or repair:
             raise UserError(
-                f"{path} is an export: of the options only --key, --witness, --tsa-ca and --json are for one"
+                f"{path} is an export: only --key, --checkpoint, --witness, --tsa-ca and --json are for one"
             )
+        printed = [read_checkpoint(one) for one in checkpoint or []]
         with TaskBars(shown=not as_json) as bars:
             report = verify_bag(
                 path,
@@ -79,12 +87,15 @@ def verify(
                 progress=bars.task("verifying"),
                 witnesses=witness or (),
                 tsa_ca=tsa_ca,
+                printed=printed,
             )
         if as_json:
             typer.echo(json.dumps(report_json(report), ensure_ascii=False, indent=2))
         else:
             print_verification(report)
         raise typer.Exit(0 if report.outcome == "intact" else 1)
+    if checkpoint:
+        raise UserError("--checkpoint is for exports; hold it against the log with: kaozheng checkpoint FILE")
     if key is not None or witness or tsa_ca is not None:
         raise UserError(
             "--key, --witness and --tsa-ca are for an export; a site is verified with its own key"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import math
 from collections.abc import Iterable
 from pathlib import Path
@@ -25,17 +26,19 @@ class FileError(UserError):
 
 
 class Document:
-    """A parsed YAML file: its plain ``data`` and the line of every field."""
+    """A parsed YAML file: its plain ``data``, the line of every field, and the ``sha256`` of its bytes."""
 
     def __init__(self, path: Path) -> None:
         """Read ``path``. Raises UserError if it cannot be read, is not YAML, or repeats a key."""
         self.path = path
         try:
-            text = path.read_text(encoding="utf-8-sig")
+            data = path.read_bytes()
+            text = data.decode("utf-8-sig").replace("\r\n", "\n").replace("\r", "\n")
         except FileNotFoundError:
             raise UserError(f"{path}: there is no such file; give the path of a site file") from None
         except (OSError, UnicodeDecodeError) as error:
             raise UserError(f"{path}: cannot be read as UTF-8 text: {error}") from None
+        self.sha256 = hashlib.sha256(data).hexdigest()
         self._lines: dict[FieldPath, int] = {(): 1}
         try:
             node = yaml.compose(text, Loader=yaml.SafeLoader)

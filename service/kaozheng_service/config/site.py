@@ -305,6 +305,7 @@ class Site(Part_):
     rooms: Annotated[list[RoomConfig], Field(min_length=1)]
 
     _folder: Path = PrivateAttr(default=Path())
+    _file_sha256: str = PrivateAttr(default="")
 
     @model_validator(mode="after")
     def _profiles_are_unique(self) -> Site:
@@ -348,6 +349,11 @@ class Site(Part_):
         """The site file's folder, which relative paths in it start from."""
         return self._folder
 
+    @property
+    def file_sha256(self) -> str:
+        """Of the site file's bytes as they were read; "" where it was made in memory."""
+        return self._file_sha256
+
     def room(self, room_id: str) -> RoomConfig:
         """The room of that id, name or alias. Raises UserError naming those there are."""
         for room in self.rooms:
@@ -383,6 +389,7 @@ def load_site(path: Path) -> Site:
     if faults:
         raise FileError(faults)
     site._folder = path.resolve().parent
+    site._file_sha256 = document.sha256
     return site
 
 

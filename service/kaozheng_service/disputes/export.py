@@ -26,17 +26,18 @@ from kaozheng_service.disputes.playable import playable_copy
 from kaozheng_service.disputes.report import Claim, ViewingCopy, readme_text, report_html
 from kaozheng_service.disputes.report_pdf import REPORT_PDF, report_pdf
 from kaozheng_service.disputes.selection import Footage, Selection, select_footage
-from kaozheng_service.disputes.standalone.anchors import CONSISTENCY
 from kaozheng_service.disputes.standalone.assemble import standalone_verifier
 from kaozheng_service.disputes.standalone.completeness import segment_path
 from kaozheng_service.disputes.standalone.files import hash_file
 from kaozheng_service.disputes.standalone.parts import FRAGMENTS
 from kaozheng_service.disputes.standalone.pieces import hash_pieces
+from kaozheng_service.disputes.standalone.printed import CONSISTENCY
 from kaozheng_service.disputes.standalone.records import RECORDS, Record
 from kaozheng_service.disputes.standalone.signature import CHECKPOINT, KEY
 from kaozheng_service.errors import ServiceError, UserError
 from kaozheng_service.evidence.keys import public_pem
 from kaozheng_service.evidence.note import parse_checkpoint
+from kaozheng_service.evidence.printed import printed_sizes
 from kaozheng_service.evidence.records import Exported
 from kaozheng_service.station import Station
 
@@ -264,6 +265,7 @@ def _complete(
     parts = [one for one in placed.values() if one.leaves]
     signed = {one.path: one.record["sha256"] for one in placed.values() if not one.leaves}
     damaged = {path for path, digest in signed.items() if hashes.get(path) != digest}
+    earlier = sorted({*printed_sizes(station.log), *anchored_sizes(selection)})
     texts = {
         KEY: public_pem(station.log.public_key),
         "data/report.html": report_html(station, claim, selection, placed, copies, damaged),
@@ -293,7 +295,7 @@ def _complete(
         records=[record.index for record in selection.records],
     )
     leaf = station.log.append(record)
-    _write_evidence(station, [*record.records, leaf], anchored_sizes(selection), draft)
+    _write_evidence(station, [*record.records, leaf], earlier, draft)
     info = [
         ("Source-Organization", station.site.name),
         ("External-Identifier", identity),
@@ -362,8 +364,8 @@ def _runs(records: list[Record]) -> list[list[Record]]:
     return runs
 
 
-def _write_evidence(station: Station, indices: list[int], anchored: list[int], draft: Path) -> None:
-    """The records with their proofs, and that anchored heads begin the log, all against one signed head."""
+def _write_evidence(station: Station, indices: list[int], earlier: list[int], draft: Path) -> None:
+    """The records with their proofs, and that earlier heads begin the log, all against one signed head."""
     checkpoint = station.log.checkpoint()
     size = parse_checkpoint(checkpoint).size
     lines = []
@@ -373,10 +375,14 @@ def _write_evidence(station: Station, indices: list[int], anchored: list[int], d
         lines.append(json.dumps(fields, ensure_ascii=False) + "\n")
     _write(draft / CHECKPOINT, checkpoint)
     _write(draft / RECORDS, "".join(lines))
-    if anchored:
-        steps = {old: station.log.consistency_proof(old, size) for old in anchored}
-        proofs = [{"size": old, "proof": [step.hex() for step in steps[old]]} for old in anchored]
-        _write(draft / CONSISTENCY, "".join(json.dumps(proof) + "\n" for proof in proofs))
+    # From every printed and anchored head; these stand before the export's record, so they are smaller.
+    proofs = []
+    for old in earlier:
+        proof = [step.hex() for step in station.log.consistency_proof(old, size)]
+        fields = {"size": old, "root": station.log.root(old).hex(), "proof": proof}
+        proofs.append(json.dumps(fields) + "\n")
+    if proofs:
+        _write(draft / CONSISTENCY, "".join(proofs))
 
 
 def _write(path: Path, text: str) -> None:

@@ -96,7 +96,6 @@ def select_footage(station: Station, room_id: str, camera_ids: Sequence[str], sp
             mine = [take for take in takes if take.camera_id == camera_id]
             rows += _segments(session, mine, span)
         came = _backfilled(session, ids, camera_ids)
-    _refuse_deleted([*rows, *came.segments], span)
     leaves = [(window.leaf, f"window {window.id}") for window in windows]
     leaves += [(take.leaf, f"take {take.id}") for take in takes]
     leaves += [(gap.leaf, f"a gap of {gap.camera_id}") for gap in gaps]
@@ -114,20 +113,28 @@ def select_footage(station: Station, room_id: str, camera_ids: Sequence[str], sp
     backfilled = [
         _footage(row, records) for row in came.segments if row.starts_at < span[1] and row.ends_at > span[0]
     ]
-    return Selection(tuple(footage), tuple(records.values()), tuple(backfilled))
+    gone = _deleted(station, [*footage, *backfilled])
+    records |= gone
+    deleted = {(one["path"], one["sha256"]) for one in gone.values()}
+    there, here = (
+        tuple(one for one in part if (one.path, one.record["sha256"]) not in deleted)
+        for part in (footage, backfilled)
+    )
+    return Selection(there, tuple(records[index] for index in sorted(records)), here)
 
 
-def _refuse_deleted(rows: Sequence[Segment | BackfilledSegment], span: Span) -> None:
-    gone = [
-        row
-        for row in rows
-        if row.deleted_leaf is not None and row.starts_at < span[1] and row.ends_at > span[0]
-    ]
-    if gone:
-        raise ServiceError(
-            f"{len(gone)} files of this range were deleted when their time was over, first {gone[0].path} "
-            f"(record {gone[0].deleted_leaf}); there is nothing of them to export"
-        )
+def _deleted(station: Station, footage: Sequence[Footage]) -> dict[int, Record]:
+    """The tombstones of what is no longer in the archive; the log is searched only where something is missing."""
+    missing = {
+        (one.path, one.record["sha256"]) for one in footage if not (station.archive / one.path).exists()
+    }
+    if not missing:
+        return {}
+    return {
+        index: _record(station.log, index)
+        for index, body in station.log.find("segment.deleted")
+        if (body.get("path"), body.get("sha256")) in missing
+    }
 
 
 def _anchor_leaves(log: EvidenceLog, newest: int) -> list[int]:

@@ -26,6 +26,7 @@ def verify_bag(
     trusted_key: str | None = None,
     progress: Progress | None = None,
     *,
+    printed: Sequence[str] = (),
     witnesses: Sequence[str] = (),
     tsa_ca: Path | None = None,
 ) -> Report:
@@ -36,13 +37,14 @@ def verify_bag(
     trusted_key : the site's public key as known from elsewhere: PEM, ``name+hash+base64``, or a file of either.
         Without it the report says which key it took from the bag.
     progress : called with bytes read, of all
+    printed : checkpoints that left the site on paper, as text; the export's log must go on from each
     witnesses : printed keys of witnesses, as known from elsewhere
     tsa_ca : PEM file of the authority that time stamps must lead to
 
     Raises
     ------
-    UserError : no export there, masked copies alone, ``trusted_key`` or one of ``witnesses`` is not a key, or
-        ``tsa_ca`` no certificate
+    UserError : no export there, masked copies alone, ``trusted_key`` or one of ``witnesses`` is not a key, one of
+        ``printed`` not a checkpoint, or ``tsa_ca`` no certificate
     """
     if (path / MASKED_REPORT).is_file():
         raise UserError(
@@ -56,7 +58,9 @@ def verify_bag(
                 _check_stamp(path, record, tsa_ca, found)
 
     try:
-        return check_bag(path, trusted_key, progress, witnesses=witnesses, check_more=check_stamps)
+        return check_bag(
+            path, trusted_key, progress, printed=printed, witnesses=witnesses, check_more=check_stamps
+        )
     except BadInputError as error:
         raise UserError(str(error)) from None
 

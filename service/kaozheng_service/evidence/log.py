@@ -176,6 +176,11 @@ class EvidenceLog:
         self._require(new)
         return consistency_path(old, new, self._subtree)
 
+    def root(self, size: int) -> bytes:
+        """The head over the first ``size`` entries; IndexError when there are fewer."""
+        self._require(size)
+        return root_hash(size, self._subtree)
+
     def _require(self, size: int) -> None:
         if size > self.size:
             raise IndexError(f"the log has {self.size} entries, not {size}")

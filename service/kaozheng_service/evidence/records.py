@@ -369,7 +369,10 @@ class ReferenceAccepted(Record):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Inspected(Record):
-    """``result_sha256`` is of the inspection's JSON, ``sheet_sha256`` of the printed sheet's PDF."""
+    """``result_sha256`` is of the inspection's JSON, ``sheet_sha256`` of the printed sheet's PDF.
+
+    On the sheet stands the checkpoint of the log's first ``log_size`` entries; None in records of before it was noted.
+    """
 
     kind: ClassVar[str] = "inspection"
     inspection: str
@@ -377,6 +380,7 @@ class Inspected(Record):
     outcome: str
     result_sha256: str
     sheet_sha256: str
+    log_size: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -444,6 +448,18 @@ class AnchorMailed(Record):
     root: str
     recipients: int
     message: str
+
+
+class ConfigurationEffective(Record):
+    """From ``at`` on the service works by this configuration: of the site file's bytes, and of what it means.
+
+    ``effective_sha256`` is of the canonical JSON kept in the state folder, defaults filled in and logins left out.
+    """
+
+    kind: ClassVar[str] = "config.effective"
+    file_sha256: str
+    effective_sha256: str
+    version: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -26,6 +26,7 @@ from kaozheng_service.config.sources import camera_source
 from kaozheng_service.database import Inspection
 from kaozheng_service.errors import ServiceError, UserError
 from kaozheng_service.evidence.keys import fingerprint
+from kaozheng_service.evidence.note import parse_checkpoint
 from kaozheng_service.evidence.records import Inspected
 from kaozheng_service.inspection.looking import Sighting, look_at, lost_by_turning
 from kaozheng_service.inspection.outcome import propose
@@ -279,6 +280,7 @@ def _write_down(station: Station, inspection: RoomInspection) -> RoomInspection:
             outcome=inspection.outcome,
             result_sha256=hashlib.sha256(text.encode()).hexdigest(),
             sheet_sha256=hashlib.sha256(inspection.sheet.read_bytes()).hexdigest(),
+            log_size=parse_checkpoint(inspection.checkpoint).size,
         )
     )
     with station.sessions.begin() as session:

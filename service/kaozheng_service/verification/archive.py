@@ -18,6 +18,7 @@ from kaozheng_service.disputes.standalone.backfilled import check_healing
 from kaozheng_service.disputes.standalone.completeness import (
     check_take,
     check_windows,
+    in_words,
     is_backdated,
     void_windows,
 )
@@ -31,7 +32,7 @@ from kaozheng_service.evidence.merkle import GrowingTree
 from kaozheng_service.evidence.note import Checkpoint, open_checkpoint, verifier_key
 from kaozheng_service.station import Station
 from kaozheng_service.verification.journal import Journal
-from kaozheng_service.verification.looking import Footage, Look, look_at
+from kaozheng_service.verification.looking import MISSING, Footage, Look, look_at
 from kaozheng_service.verification.pace import Pace
 from kaozheng_service.verification.rows import LEAVES, Rows, agrees
 from kaozheng_service.verification.scope import Known, Scope
@@ -177,12 +178,15 @@ class _Check:
     gaps: dict[int, Record] = field(default_factory=dict)
     backfills: dict[str, list[Record]] = field(default_factory=dict)
     key_changes: list[Record] = field(default_factory=list)
+    tombstones: dict[tuple[str, str], Record] = field(default_factory=dict)
     latest: str = ""  # the latest moment at which a record was written down, so far
 
     def take_in(self, record: Record, rows: Rows) -> None:
         before, self.latest = self.latest, max(self.latest, str(record.body.get("at", "")))
         if record.kind == "key.changed":
             self.key_changes.append(record)
+        if record.kind == "segment.deleted":
+            self.tombstones[str(record["path"]), str(record["sha256"])] = record
         if record.kind not in LEAVES:
             return
         self.named.add(record, self.scope)
@@ -240,10 +244,14 @@ class _Check:
                 span = (footage.starts_at, footage.ends_at)
                 self.found.about(footage.window, footage.camera, span).add("fragments_root", footage.path)
             if one.fault:
-                mended = mend is not None and mend(one)
-                span = (footage.starts_at, footage.ends_at)
-                about = self.found.about(footage.window, footage.camera, span)
-                about.add("repaired" if mended else one.fault, footage.path, why=one.why)
+                about = self.found.about(footage.window, footage.camera, (footage.starts_at, footage.ends_at))
+                gone = self.tombstones.get((footage.path, footage.sha256))
+                if one.fault == MISSING and gone is not None and gone.index > footage.index:
+                    at, reason = in_words(gone.times["at"]), gone["reason"]
+                    about.add("deleted", footage.path, at=at, reason=reason)
+                else:
+                    mended = mend is not None and mend(one)
+                    about.add("repaired" if mended else one.fault, footage.path, why=one.why)
             self.files += one.fault in ("", "changed")
             self.earlier += one.earlier
             self.done += one.bytes
@@ -277,6 +285,10 @@ class _Check:
             self.found.add("row_unsigned", what)
         for kind, index, path in rows.every():
             if (kind, index) not in self.seen:
+                self.found.add("row_forged", path, index=index)
+        # Rows of what came meanwhile get their leaf after the record; where the log ends before it, its tail was cut.
+        for index, path in sorted(rows.beyond().items()):
+            if index >= self.station.log.size:
                 self.found.add("row_forged", path, index=index)
 
     def name_unknown_files(self) -> None:

@@ -196,7 +196,8 @@ class Verifier:
         """What was copied, by the records that were signed of it."""
         last = 0
         while True:
-            query = select(Segment.id, Segment.leaf).where(Segment.id > last, Segment.copied_at.is_not(None))
+            there = Segment.copied_at.is_not(None), Segment.deleted_leaf.is_(None)
+            query = select(Segment.id, Segment.leaf).where(Segment.id > last, *there)
             with self._station.sessions() as session:
                 rows = session.execute(query.order_by(Segment.id).limit(_BATCH)).all()
             if not rows:

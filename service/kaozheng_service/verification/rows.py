@@ -62,6 +62,15 @@ class Rows:
                 path = row.path if isinstance(row, (Segment, BackfilledSegment)) else ""
                 yield kind, getattr(row, column.key), path
 
+    def beyond(self) -> dict[int, str]:
+        """Rows that name a record after the part that is judged: the file's path, or "", by the record's index."""
+        named: dict[int, str] = {}
+        for column in LEAVES.values():
+            for row in self._session.scalars(select(column.class_).where(column >= self._size)):
+                path = row.path if isinstance(row, (Segment, BackfilledSegment)) else ""
+                named[getattr(row, column.key)] = path
+        return named
+
     def _load(self) -> Iterator[tuple[tuple[str, int], Row]]:
         self._session.expunge_all()
         for kind, column in LEAVES.items():

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
-import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -15,7 +14,7 @@ from kaozheng_service.disputes.standalone.findings import Findings
 from kaozheng_service.disputes.standalone.records import Record
 from kaozheng_service.disputes.standalone.signature import SignedHead, printed_key, verify_ed25519
 
-PLACE, CONSISTENCY = "data/evidence/anchors/", "data/evidence/consistency.jsonl"
+PLACE = "data/evidence/anchors/"
 WITH_FILES = ("anchor.stamped", "anchor.witnessed")
 
 
@@ -25,6 +24,7 @@ def check_anchors(
     head: SignedHead,
     keys: Sequence[bytes],
     witnesses: Sequence[str],
+    earlier: Mapping[int, bytes],
     found: Findings,
 ) -> None:
     """Hold every anchor of a bag against its head; check cosignatures by the witnesses that the user named.
@@ -33,8 +33,8 @@ def check_anchors(
     ----------
     keys : the log's, any of which may have signed an earlier head
     witnesses : printed keys as known from elsewhere
+    earlier : the roots that the log is proven to have had, by its size then
     """
-    proofs = _proofs(folder, found)
     confirmed: set[str] = set()
     for record in records:
         if record.kind not in WITH_FILES:
@@ -46,7 +46,7 @@ def check_anchors(
         if note is None or root is None:
             found.add("anchor_files", path, index=record.index)
             continue
-        if not follows(record["size"], head.size, root, head.root, proofs.get(record["size"], [])):
+        if earlier.get(record["size"]) != root:
             found.add("anchor_fork", path, size=record["size"])
             continue
         if record.kind == "anchor.stamped":
@@ -64,38 +64,6 @@ def check_anchors(
     for key in witnesses:
         if key not in confirmed:
             found.add("not_witnessed", key=key)
-
-
-def follows(old: int, new: int, old_root: bytes, new_root: bytes, path: Sequence[bytes]) -> bool:
-    """Whether ``path`` proves that the tree of ``old`` leaves begins that of ``new`` (RFC 9162, 2.1.4.2)."""
-    if not 0 < old <= new:
-        return False
-    if old == new:
-        return not path and old_root == new_root
-    steps = list(path)
-    if old & (old - 1) == 0:
-        steps.insert(0, old_root)
-    if not steps:
-        return False
-    node, last = old - 1, new - 1
-    while node % 2:
-        node, last = node >> 1, last >> 1
-    from_old = from_new = steps[0]
-    for step in steps[1:]:
-        if last == 0:
-            return False
-        if node % 2 or node == last:
-            from_old, from_new = _node(step, from_old), _node(step, from_new)
-            while node and node % 2 == 0:
-                node, last = node >> 1, last >> 1
-        else:
-            from_new = _node(from_new, step)
-        node, last = node >> 1, last >> 1
-    return last == 0 and from_old == old_root and from_new == new_root
-
-
-def _node(left: bytes, right: bytes) -> bytes:
-    return hashlib.sha256(b"\x01" + left + right).digest()
 
 
 def _signed_root(note: str, record: Record, log: str, keys: Sequence[bytes]) -> bytes | None:
@@ -130,17 +98,3 @@ def _check_token(folder: Path, record: Record, found: Findings) -> None:
         found.add("anchor_files", path, index=record.index)
     else:
         found.add("stamp_unchecked", path, tsa=record["tsa"], at=record["stamped_at"])
-
-
-def _proofs(folder: Path, found: Findings) -> dict[int, list[bytes]]:
-    """Consistency proofs by size; none where the file is not there, and a finding where it is no such file."""
-    if not (folder / CONSISTENCY).is_file():
-        return {}
-    proofs = {}
-    try:
-        for line in (read_text(folder, CONSISTENCY, found) or "").splitlines():
-            fields = json.loads(line)
-            proofs[int(fields["size"])] = [bytes.fromhex(step) for step in fields["proof"]]
-    except (ValueError, KeyError, TypeError):
-        found.add("record_line", CONSISTENCY, line=len(proofs) + 1)
-    return proofs

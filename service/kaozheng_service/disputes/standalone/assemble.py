@@ -8,7 +8,7 @@ from importlib.resources import files
 
 PACKAGE = "kaozheng_service.disputes.standalone"
 PARTS = (
-    *("findings", "files", "signature", "records", "key_changes", "cosignatures", "anchors"),
+    *("findings", "files", "signature", "printed", "records", "key_changes", "cosignatures", "anchors"),
     *("completeness", "pieces", "moments", "parts", "backfilled", "verify"),
 )
 

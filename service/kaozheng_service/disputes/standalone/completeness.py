@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from itertools import groupby
 
-from kaozheng_service.disputes.standalone.anchors import CONSISTENCY
-from kaozheng_service.disputes.standalone.files import name_unexpected
+from kaozheng_service.disputes.standalone.files import TAG_FILES, name_unexpected
 from kaozheng_service.disputes.standalone.findings import Findings
+from kaozheng_service.disputes.standalone.printed import CONSISTENCY
 from kaozheng_service.disputes.standalone.records import RECORDS, Record, Span
 from kaozheng_service.disputes.standalone.signature import CHECKPOINT
 
@@ -85,6 +85,22 @@ def parts_of(records: Iterable[Record], signed: Mapping[str, str]) -> dict[str, 
     return parts
 
 
+def tombstones_of(records: Iterable[Record]) -> dict[tuple[str, str], Record]:
+    """Deletions by the path in the archive and the hash of what was deleted."""
+    return {(one["path"], one["sha256"]): one for one in records if one.kind == "segment.deleted"}
+
+
+def name_absent(
+    code: str, path: str, segment: Record, tombstones: dict[tuple[str, str], Record], found: Findings
+) -> None:
+    """A footage file that is not there: deleted, where a record says so that came after the segment's own."""
+    gone = tombstones.get((segment["path"], segment["sha256"]))
+    if gone is not None and gone.index > segment.index:
+        found.add("deleted", path, at=in_words(gone.times["at"]), reason=gone["reason"])
+    else:
+        found.add(code, path)
+
+
 def gaps_within(records: list[Record], claim: Record) -> list[Record]:
     """What the exported cameras did not record within the range, and why."""
     gaps = (record for record in records if record.kind == "gap" and record.camera in claim["cameras"])
@@ -101,6 +117,7 @@ def _check_files(records: list[Record], claim: Record, hashes: dict[str, str], f
             other = places.get(hashes[path])
             found.add("swapped" if other else "changed", path, other=other)
     kinds = ("segment", "backfill.segment")
+    tombstones = tombstones_of(records)
     segments = {segment_path(record): record for record in records if record.kind in kinds}
     parts = parts_of(records, signed)
     for path, segment in segments.items():
@@ -109,13 +126,14 @@ def _check_files(records: list[Record], claim: Record, hashes: dict[str, str], f
         elif path in signed or path in parts:
             continue
         elif segment.camera in claim["cameras"] and segment.meets(claim.span):
-            found.add("left_out", path)
+            name_absent("left_out", path, segment, tombstones, found)
     originals = {*segments, *(part.path for part in parts.values())}
+    unsigned = (RECORDS, CHECKPOINT, CONSISTENCY, *TAG_FILES)
     for path in hashes:
-        known = path in signed or path in (RECORDS, CHECKPOINT, CONSISTENCY)
+        known = path in signed or path in unsigned
         if path.startswith((RECORDED, BACKFILLED)):
             known = path in signed and path in originals
-        if path.startswith("data/") and not known:
+        if not known:
             name_unexpected(path, found)
 
 

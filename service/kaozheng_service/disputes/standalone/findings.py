@@ -15,6 +15,8 @@ MESSAGES = {
     "unexpected": (ALTERED, "多出的文件，不属于本次导出", "not part of the export"),
     "not_a_file": (ALTERED, "不是普通文件（链接或设备），未读取", "a link or device, not a file; not read"),
     "dropping": (NOTE, "电脑浏览文件夹时留下的文件，与导出无关", "left by a file browser, not part of the export"),
+    "too_deep": (ALTERED, "文件夹嵌套过深，不属于任何导出，未读取", "nested too deeply for any export; not read"),
+    "too_long": (CANNOT_JUDGE, "文本超过1 GB，未读取", "a text of more than 1 GB; not read"),
     "unreadable": (CANNOT_JUDGE, "无法读取：{why}", "cannot be read: {why}"),
     "manifest_line": (ALTERED, "第{line}行不是清单应有的写法", "line {line} is not a line of a manifest"),
     "unsafe_path": (ALTERED, "第{line}行的路径指向别处，拒绝读取", "line {line} points elsewhere; refused"),
@@ -74,6 +76,41 @@ MESSAGES = {
         NOTE,
         "公钥取自本文件夹，请与从别处得知的公钥核对：{key}",
         "this key came with the export: compare it with the one known from elsewhere",
+    ),
+    "consistency": (
+        ALTERED,
+        "第{line}行不能证明检查点由较早的检查点延续而来",
+        "line {line} does not prove that the checkpoint follows from an earlier one",
+    ),
+    "printed_holds": (
+        NOTE,
+        "与纸上的检查点一致：日志由其前{size}条延续而来，公钥即印制时的公钥",
+        "agrees with the printed checkpoint: the log goes on from those {size} entries, the key is the same",
+    ),
+    "printed_changed": (
+        ALTERED,
+        "日志前{size}条与纸上的检查点不同：印制之后日志被改写",
+        "the first {size} entries are not those that were printed: the log was rewritten after the printing",
+    ),
+    "printed_signature": (
+        ALTERED,
+        "纸上的检查点（{size}条）不是本次导出的公钥签名的：抄写有误，或有一方是伪造的",
+        "the printed checkpoint of {size} entries is not signed by this export's key: mistyped, or one is forged",
+    ),
+    "printed_elsewhere": (
+        CANNOT_JUDGE,
+        "纸上的检查点属于另一日志：{log}",
+        "the printed checkpoint is of another log, {log}, and says nothing of this one",
+    ),
+    "printed_unproven": (
+        CANNOT_JUDGE,
+        "没有从纸上的检查点（{size}条）到本次导出（{head}条）的证明",
+        "no proof from the printed {size} entries to the {head} here; have it held against the site's log",
+    ),
+    "printed_later": (
+        CANNOT_JUDGE,
+        "纸上的检查点（{size}条）晚于本次导出（{head}条）：导出在先，或日志被截短",
+        "the printed {size} entries are more than the {head} here: exported before, or the log was cut",
     ),
     "record_line": (ALTERED, "第{line}行不是一条完整的记录", "line {line} is not a whole record"),
     "record_proof": (
@@ -155,6 +192,11 @@ MESSAGES = {
         "{camera} {start} 至 {end}：既无录像，也无签名的原因说明",
         "neither recorded nor explained",
     ),
+    "deleted": (
+        NOTE,
+        "已按签名的记录删除（{at}）：{reason}",
+        "deleted, by a signed record of {at}: {reason}",
+    ),
     "no_source": (ALTERED, "{take}：补录的来源记录被抽走", "the record of where it came from was taken out"),
     "healing": (
         ALTERED,
@@ -212,7 +254,7 @@ class Finding:
     def message(self) -> str:
         """One line: the file, then Chinese, then English."""
         words = f"{self.chinese} / {self.english}"
-        return f"{self.path}: {words}" if self.path else words
+        return on_one_line(f"{self.path}: {words}" if self.path else words)
 
 
 @dataclass(frozen=True)
@@ -240,6 +282,11 @@ class Report:
     key: str = ""
 
 
+def on_one_line(text: str) -> str:
+    """A hostile bag must not write lines, colours or a verdict of its own: what does not print is spelt out."""
+    return "".join(one if one.isprintable() else ascii(one)[1:-1] for one in text)
+
+
 class BadInputError(Exception):
     """What was asked cannot be done; the message says why and what to do next."""
 
@@ -248,7 +295,7 @@ class Findings:
     """Collects findings. A footage file named once as altered is not named again for what follows from it."""
 
     def __init__(self) -> None:
-        self._all: list[Finding] = []
+        self._all: dict[Finding, None] = {}
         self._named: set[str] = set()
 
     def add(self, code: str, path: str = "", **facts: object) -> None:
@@ -260,11 +307,11 @@ class Findings:
             return
         if once:
             self._named.add(path)
-        self._all.append(finding)
+        self._all[finding] = None
 
     def drop(self, code: str, path: str) -> None:
         """Take back what a later check settled."""
-        self._all = [one for one in self._all if (one.code, one.path) != (code, path)]
+        self._all = {one: None for one in self._all if (one.code, one.path) != (code, path)}
 
     def outcome(self) -> str:
         severities = {finding.severity for finding in self._all}

@@ -10,7 +10,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from kaozheng_service.disputes.standalone.files import read_text
+from kaozheng_service.disputes.standalone.files import read_integer, read_text
 from kaozheng_service.disputes.standalone.findings import Findings
 from kaozheng_service.disputes.standalone.signature import SignedHead
 
@@ -38,6 +38,7 @@ _FIELDS: dict[str, dict[str, Any]] = {
     "backfill.segment": {**_TIMES, **_TAKE, "number": int, "sha256": str, "previous": str, "path": str},
     "backfill.closed": {**_TAKE, "segments": int, "last": str},
     "backfill.given_up": {"window": str, "camera": str, "gap": int, "reason": str},
+    "segment.deleted": {"at": datetime, "path": str, "sha256": str, "reason": str},
     "gap.healed": {**_TIMES, **_TAKE, "gap": int},
     "key.changed": {"at": datetime, "old": str, "new": str, "reason": str, "signature": str},
     "anchor.stamped": {
@@ -81,7 +82,7 @@ class Record:
 
 def parse_record(index: int, entry: bytes) -> Record:
     """ValueError where a field that its kind needs is missing or of another type."""
-    body = json.loads(entry)
+    body = json.loads(entry, parse_int=read_integer)
     if not isinstance(body, dict) or not isinstance(body.get("kind"), str):
         raise ValueError("not a record")
     times = {}
@@ -127,8 +128,10 @@ def read_records(folder: Path, head: SignedHead, found: Findings) -> list[Record
     before = -1
     for number, line in enumerate((read_text(folder, RECORDS, found) or "").split("\n")[:-1], 1):
         try:
-            fields = json.loads(line)
+            fields = json.loads(line, parse_int=read_integer)
             index, entry = fields["index"], fields["entry"].encode()
+            if type(index) is not int:
+                raise ValueError("not an index")
             proof = [bytes.fromhex(step) for step in fields["proof"]]
             record = parse_record(index, entry)
             proven = verify_inclusion(entry, index, proof, head)

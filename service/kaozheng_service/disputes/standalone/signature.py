@@ -29,6 +29,21 @@ class SignedHead:
     key: str
 
 
+@dataclass(frozen=True)
+class Note:
+    """A checkpoint in a signed note, its signature not yet checked. ``signature`` begins with the key's id."""
+
+    log: str
+    size: int
+    root: bytes
+    signature: bytes
+
+    @property
+    def body(self) -> bytes:
+        """The bytes that are signed."""
+        return f"{self.log}\n{self.size}\n{base64.b64encode(self.root).decode()}\n".encode()
+
+
 def check_signature(folder: Path, found: Findings) -> SignedHead | None:
     """The head that the bag's records are held against; None, and a finding, where there is none.
 
@@ -42,18 +57,13 @@ def check_signature(folder: Path, found: Findings) -> SignedHead | None:
     except BadInputError:
         found.add("not_a_key", KEY)
         return None
-    lines = note.split("\n")
     try:
-        log, size, root = lines[0], int(lines[1]), base64.b64decode(lines[2], validate=True)
-        dash, name, encoded = lines[4].split(" ")
-        signature = base64.b64decode(encoded, validate=True)
-        if (dash, name, lines[3], len(root), str(size)) != ("—", log, "", 32, lines[1]):
-            raise ValueError
-    except (ValueError, IndexError):
+        head = parse_note(note)
+    except ValueError:
         found.add("not_a_checkpoint", CHECKPOINT)
         return None
-    body = "\n".join([*lines[:3], ""]).encode()
-    if signature[:4] != _key_id(log, key) or not verify_ed25519(key, signature[4:], body):
+    log, size, root = head.log, head.size, head.root
+    if not signed_by(key, head):
         found.add("signature", CHECKPOINT)
     return SignedHead(log, size, root, printed_key(log, key))
 
@@ -61,6 +71,25 @@ def check_signature(folder: Path, found: Findings) -> SignedHead | None:
 def printed_key(name: str, key: bytes) -> str:
     """A log's key as signed-note writes it: ``name+hash+base64``."""
     return f"{name}+{_key_id(name, key).hex()}+{base64.b64encode(bytes([1]) + key).decode()}"
+
+
+def parse_note(text: str) -> Note:
+    """ValueError where ``text`` is not a checkpoint with one signature of its log, byte for byte."""
+    lines = text.split("\n")
+    if len(lines) != 6 or lines[3] or lines[5] or not re.fullmatch(r"0|[1-9][0-9]{0,18}", lines[1]):
+        raise ValueError("not a checkpoint")
+    root, (dash, name, encoded) = base64.b64decode(lines[2], validate=True), lines[4].split(" ")
+    note = Note(lines[0], int(lines[1]), root, base64.b64decode(encoded, validate=True))
+    # Spare bits of base64 could be changed unnoticed.
+    spelt = [note.body.decode(), base64.b64encode(note.signature).decode()]
+    if (dash, name, len(root)) != ("—", note.log, 32) or spelt != ["\n".join([*lines[:3], ""]), encoded]:
+        raise ValueError("not a checkpoint")
+    return note
+
+
+def signed_by(key: bytes, note: Note) -> bool:
+    """Whether the note's signature is this key's."""
+    return note.signature[:4] == _key_id(note.log, key) and verify_ed25519(key, note.signature[4:], note.body)
 
 
 def read_key(text: str) -> bytes:

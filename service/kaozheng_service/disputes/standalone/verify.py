@@ -1,10 +1,11 @@
 """Check a folder that kaozheng exported: nothing changed, nothing missing, nothing out of order.
 
-    python3 verify.py [FOLDER] [--key KEY] [--witness KEY] [--json]
+    python3 -I verify.py [FOLDER] [--checkpoint PRINTED] [--key KEY] [--witness KEY] [--json]
 
 Needs Python 3.9 or newer and nothing else. It reads only, and asks nobody. FOLDER is this file's own when left out.
-KEY is the site's public key as you know it from elsewhere, such as a printed sheet: without it this proves that the
-export is as that key signed it, not whose key it is. Exit code: 0 intact, 1 altered or cannot be judged, 2 bad input.
+PRINTED is the text of the QR code on a printed sheet, or a file that holds it: the log must go on from what was
+printed. KEY is the site's public key as you know it from elsewhere. Without either this proves that the export is as
+its key signed it, not whose key that is. Exit code: 0 intact, 1 altered or cannot be judged, 2 bad input.
 The same steps by hand, with openssl and sha256sum, stand in data/by-hand.md.
 """
 
@@ -38,9 +39,11 @@ from kaozheng_service.disputes.standalone.findings import (
     BadInputError,
     Findings,
     Report,
+    on_one_line,
 )
 from kaozheng_service.disputes.standalone.key_changes import check_key
 from kaozheng_service.disputes.standalone.parts import check_parts
+from kaozheng_service.disputes.standalone.printed import check_printed, read_printed
 from kaozheng_service.disputes.standalone.records import Record, read_records
 from kaozheng_service.disputes.standalone.signature import KEY, check_signature, key_of_printed, read_key
 
@@ -52,6 +55,7 @@ def check_bag(
     trusted_key: str | None = None,
     progress: Progress | None = None,
     *,
+    printed: Sequence[str] = (),
     witnesses: Sequence[str] = (),
     check_more: Callable[[list[Record], Findings], None] | None = None,
 ) -> Report:
@@ -59,18 +63,21 @@ def check_bag(
 
     Parameters
     ----------
+    printed : checkpoints that left the site on paper, each as text or as a file that holds it
     witnesses : printed keys of witnesses, as known from elsewhere: each must have cosigned a head of the log
     check_more : what takes more than Python to check; it may add findings
 
     Raises
     ------
-    BadInputError : no such folder, no export in it, or ``trusted_key`` or one of ``witnesses`` is not a key
+    BadInputError : no such folder, no export in it, ``trusted_key`` or one of ``witnesses`` is not a key, or one of
+        ``printed`` not a checkpoint
     """
     for key in witnesses:
         if key_of_printed(key, COSIGNATURE) is None:
             raise BadInputError(
                 f"{key[:80]!r}: 不是见证方公钥 / not a witness's key; give it as printed, name+hash+base64"
             )
+    papers = [read_printed(text) for text in printed]
     expected = read_key(trusted_key) if trusted_key is not None else None
     if not any((folder / name).exists() for name in (MANIFEST, TAG_MANIFEST, "data")):
         raise BadInputError(
@@ -84,7 +91,8 @@ def check_bag(
         if expected is None:
             found.add("key_from_bag", KEY, key=head.key)
         keys = check_key(records, head, expected, found)
-        check_anchors(folder, records, head, keys, witnesses, found)
+        earlier = check_printed(folder, papers, head, keys, found)
+        check_anchors(folder, records, head, keys, witnesses, earlier, found)
         if check_more is not None:
             check_more(records, found)
     claim = check_claim(records, hashes, found) if head is not None else None
@@ -144,7 +152,7 @@ def report_words(report: Report) -> str:
         ALTERED: "✗ 不完好：见以上各项 / ALTERED",
         CANNOT_JUDGE: "? 无法判断：见以上各项 / CANNOT JUDGE",
     }
-    return "\n".join([*lines, verdicts[report.outcome]])
+    return "\n".join(map(on_one_line, [*lines, verdicts[report.outcome]]))
 
 
 def _check_bag_info(folder: Path, claim: Record, found: Findings) -> None:
@@ -167,12 +175,18 @@ def main(arguments: list[str] | None = None) -> int:
         "--key", help="the site's public key as you know it: its PEM file, or as it is printed"
     )
     parser.add_argument(
+        "--checkpoint",
+        action="append",
+        default=[],
+        help="the text of a printed QR code, or a file that holds it; may be given again",
+    )
+    parser.add_argument(
         "--witness", action="append", default=[], help="a witness's key, as printed; may be given again"
     )
     parser.add_argument("--json", action="store_true", help="print JSON for programs instead of words")
     options = parser.parse_args(arguments)
     try:
-        report = check_bag(options.folder, options.key, witnesses=options.witness)
+        report = check_bag(options.folder, options.key, printed=options.checkpoint, witnesses=options.witness)
     except BadInputError as error:
         print(error, file=sys.stderr)
         return 2
