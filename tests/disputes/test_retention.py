@@ -16,6 +16,7 @@ from kaozheng_service.cases.tables import Hold
 from kaozheng_service.database import Segment, Window
 from kaozheng_service.disputes.export import ExportRequest, export_bag
 from kaozheng_service.disputes.find import find
+from kaozheng_service.disputes.verify import verify_archive, verify_bag
 from kaozheng_service.errors import ServiceError, UserError
 from kaozheng_service.retention.approval import approve_deletion
 from kaozheng_service.retention.due import due_day, stored_units
@@ -124,7 +125,7 @@ def test_one_account_with_two_roles_is_not_two(old):
         approve_deletion(old.station, "2024-02", Actor("wang.jun", "王军", Role.CENTRE), LATER)
 
 
-def test_what_is_deleted_is_said_to_be_and_is_neither_found_nor_exported(old):
+def test_what_is_deleted_is_said_to_be_wherever_it_is_asked_for(old):
     old.approve()
     run_deletions(old.station, LATER)
     at = old.days[0] + timedelta(seconds=1)
@@ -136,8 +137,12 @@ def test_what_is_deleted_is_said_to_be_and_is_neither_found_nor_exported(old):
         if camera.camera_id in ("front-left", "back-right")
     )
     request = ExportRequest(ROOM, ("front-left",), at, at + timedelta(seconds=2), "申诉")
-    with pytest.raises(ServiceError, match="deleted when their time was over"):
-        export_bag(old.station, request, old.station.site.folder / "bag")
+    bag = old.station.site.folder / "bag"
+    assert export_bag(old.station, request, bag).segments == 0
+    assert verify_bag(bag).outcome == "intact"
+    for report in (verify_bag(bag), verify_archive(old.station)):
+        assert "deleted" in {finding.code for finding in report.findings}
+        assert "missing" not in {finding.code for finding in report.findings}
 
 
 def test_a_hold_keeps_its_cameras_and_range_also_when_it_comes_after_the_approval(old):

@@ -48,7 +48,8 @@ TEXTS = [
     "verify.py",
 ]
 TAGS = ["bagit.txt", "bag-info.txt", "manifest-sha256.txt", "tagmanifest-sha256.txt"]
-EVERY_FILE = [*FOOTAGE, *VIEWING, *TEXTS, *TAGS]
+SUBTITLES = [path.replace(".mp4", ".vtt") for path in VIEWING]
+EVERY_FILE = [*FOOTAGE, *VIEWING, *SUBTITLES, "data/report.pdf", "data/by-hand.md", *TEXTS, *TAGS]
 ONE, OTHER = FOOTAGE[2], FOOTAGE[3]
 
 Attack = Callable[[Path, Any], None]
