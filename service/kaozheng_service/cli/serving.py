@@ -38,7 +38,7 @@ def serve_site(site: Site, *, host: str, port: int) -> None:
     signal.signal(signal.SIGTERM, _end)
     with _listening(host, port) as pages:
         station = open_station(site, thorough=True)
-        note_configuration(site, station.log, station.state)
+        _note_configuration(station)
         take_in_timetable(station)
         notifier = Notifier()
         daemon = Daemon(station, on_tick=lambda snapshot: notifier.alive(_status(snapshot)))
@@ -53,6 +53,14 @@ def serve_site(site: Site, *, host: str, port: int) -> None:
         finally:
             notifier.stopping()
             daemon.stop(leave_children=True)
+
+
+def _note_configuration(station: Station) -> None:
+    """Recording does not wait for it: an alarm tells of a log that cannot be written, and the next start signs."""
+    try:
+        note_configuration(station.site, station.log, station.state)
+    except Exception:
+        log.exception("the configuration is not signed; the next start tries again")
 
 
 def _tell_first_start(station: Station, address: str) -> None:

@@ -450,6 +450,7 @@ class AnchorMailed(Record):
     message: str
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ConfigurationEffective(Record):
     """From ``at`` on the service works by this configuration: of the site file's bytes, and of what it means.
 
