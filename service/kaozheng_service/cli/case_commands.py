@@ -98,7 +98,10 @@ def list_(
     if as_json:
         print_json(cases_json(station, cases, at))
         return
-    table = Table("案号 case", "状态 state", "考场 room", "范围 range", "期限 deadline", "待办 to do")
+    table = Table()
+    table.add_column("案号 case", no_wrap=True, min_width=14)
+    for name in ("状态 state", "考场 room", "范围 range", "期限 deadline", "待办 to do"):
+        table.add_column(name, overflow="fold")
     for case in cases:
         deadline = case_deadline(station.site, case)
         due = "?" if deadline is None else last_day(station.site, deadline)

@@ -22,7 +22,7 @@ from typing import Any
 from kaozheng_service.config.site import Site, load_site
 from kaozheng_service.database import Window
 from kaozheng_service.recording.supervisor import Supervisor
-from kaozheng_service.station import open_station
+from kaozheng_service.station import Station, open_station
 from sqlalchemy import event, select
 from sqlalchemy.engine import Engine
 
@@ -32,6 +32,8 @@ STEPS = frozenset(
 )
 WRITING = os.O_WRONLY | os.O_RDWR | os.O_CREAT
 MOST_STEPS = 80
+# How many are killed while they open the site, which takes more steps than that.
+EARLY = 0.2
 TICK_S = 0.02
 
 
@@ -39,7 +41,7 @@ def main(site_file: str, kills: str, seed: str, victim: str) -> int:
     site, dice = load_site(Path(site_file)), random.Random(int(seed))
     wanted, killed, at = int(kills), 0, Counter[str]()
     if os.fork() == 0:  # every camera is recorded when the killing begins
-        keep(site, until_recording=True)
+        keep(open_station(site), until_recording=True)
         os._exit(0)
     os.wait()
     while True:
@@ -48,9 +50,13 @@ def main(site_file: str, kills: str, seed: str, victim: str) -> int:
         child = os.fork()
         if child == 0:
             os.close(reader)
-            if crashing:
-                crash_at(dice.randrange(1, MOST_STEPS), writer)
-            keep(site)
+            number, early = dice.randrange(1, MOST_STEPS), dice.random() < EARLY
+            if crashing and early:
+                crash_at(number, writer)
+            station = open_station(site)
+            if crashing and not early:
+                crash_at(number, writer)
+            keep(station)
             os._exit(0)
         os.close(writer)
         with os.fdopen(reader, "rb") as said:
@@ -69,9 +75,8 @@ def main(site_file: str, kills: str, seed: str, victim: str) -> int:
     return 0
 
 
-def keep(site: Site, *, until_recording: bool = False) -> None:
+def keep(station: Station, *, until_recording: bool = False) -> None:
     """What the daemon does at each tick, until every window is closed, or until every camera of one is recorded."""
-    station = open_station(site)
     supervisor = Supervisor(station)
     while True:
         supervisor.tick()

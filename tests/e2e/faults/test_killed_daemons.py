@@ -25,7 +25,7 @@ def test_two_hundred_killed_daemons_lose_no_frame_and_sign_nothing_twice(
     victim = shutil.copy(clips[0], tmp_path / "victim.mp4")
     day = make_day(
         {"kept": clips[0].as_uri(), "also": clips[1].as_uri(), "victim": victim.as_uri()},
-        seconds=60,
+        seconds=100,
         lead_s=20,
         segment_s=1,
     )

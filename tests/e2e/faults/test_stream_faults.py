@@ -222,11 +222,11 @@ def test_a_camera_whose_time_stamps_jump_is_recorded_anew(make_day: Any, cameras
             jumped = datetime.now(UTC)
             day.until_closed()
     day.keeps()
-    # Noticed with the keyframe after it, at the tick after that; nothing between is lost.
+    # Noticed once a second of pictures stands wrong, with the keyframe after it, at a busy machine's tick after that.
     (gap,) = day.camera("jumps").gaps
     assert gap.cause == "time_stamps_jumped"
-    assert jumped <= gap.starts_at <= jumped + timedelta(seconds=5)
-    assert (gap.ends_at - gap.starts_at).total_seconds() <= 4
+    assert jumped <= gap.starts_at <= jumped + timedelta(seconds=9)
+    assert (gap.ends_at - gap.starts_at).total_seconds() <= 8
     segments = day.segments("jumps")
     assert {segment.run for segment in segments} == {1}
     for segment in segments:  # as much time as there are pictures, jump or none
