@@ -229,9 +229,11 @@ def test_a_camera_whose_time_stamps_jump_is_recorded_anew(make_day: Any, cameras
     assert (gap.ends_at - gap.starts_at).total_seconds() <= 8
     segments = day.segments("jumps")
     assert {segment.run for segment in segments} == {1}
-    for segment in segments:  # as much time as there are pictures, jump or none
+    # As much time as there are pictures, within the second that is promised: of a jump back across the end of a file,
+    # less than a second of pictures in that file stands pressed together.
+    for segment in segments:
         length_s = (segment.ends_at - segment.starts_at).total_seconds()
-        assert length_s == pytest.approx(segment.frames / 25, abs=0.1), segment.number
+        assert length_s == pytest.approx(segment.frames / 25, abs=1.0), segment.number
 
 
 class Jumping(Relay):
