@@ -11,6 +11,7 @@ from types import FrameType
 import structlog
 import uvicorn
 from sqlalchemy import select
+from sqlalchemy.exc import SQLAlchemyError
 
 from kaozheng_service.access.links import SET_UP, link_address, new_setup_link
 from kaozheng_service.alarms.conditions import Snapshot
@@ -65,7 +66,11 @@ def _note_configuration(station: Station) -> None:
 
 def _tell_first_start(station: Station, address: str) -> None:
     """Where there is no account, how to make one. The link goes to a terminal only: logs are kept, and read by many."""
-    made = new_setup_link(station)
+    try:
+        made = new_setup_link(station)
+    except SQLAlchemyError:  # a full disk or a locked database: recording goes on
+        log.exception("no link for the first account; print one later with: kaozheng account setup-link")
+        return
     if made is None:
         return
     if not sys.stdout.isatty():
